@@ -4,6 +4,7 @@
 # make prove       the long proofs, and the tests with each of OpenBLAS's kernels that the CPU can execute
 # make mutants     changes the code in one place at a time, and says which changes no test notices
 # make docs        the documentation as a site, in site/
+# make release     the manifests as plain YAML, in dist/, for kubectl apply without kustomize
 # make gpu-check   on a machine with an NVIDIA GPU: its tests and its speed
 # Each target makes its own environment, by default in .venv; a second call installs nothing.
 
@@ -22,7 +23,7 @@ PYTHONS ?= python3.13 python3.12 python3.11 python3
 UV := $(VENV)/bin/uv
 INPUTS := setup.cfg pyproject.toml requirements.lock
 
-.PHONY: demo test test-all prove mutants docs gpu-check lock clean
+.PHONY: demo test test-all prove mutants docs release gpu-check lock clean
 
 demo:
 	began=$$(date +%s)
@@ -48,6 +49,9 @@ test-all:
 
 docs: $(VENV)/dev
 	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --quiet --strict
+
+release: $(VENV)/dev
+	$(VENV)/bin/python manifests/release.py dist
 
 gpu-check: $(VENV)/dev
 	VIRTUAL_ENV=$(VENV) $(UV) pip install --quiet --constraint requirements.lock --editable '.[local,dev,gpu]'

@@ -13,7 +13,15 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
 import pyarrow.fs as pafs
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+)
 
 from dawnlist.machine.spark_url import classify_spark_url
 from dawnlist.schema import EVENT_WEIGHTS
@@ -42,6 +50,17 @@ def _restore_rule_mode(value: object) -> object:
 
 RuleMode = Annotated[Literal["on", "off", "shadow"], BeforeValidator(_restore_rule_mode)]
 """on: the rule drops events; shadow: it reports them and drops nothing; off: it does not run."""
+
+
+def _check_web_address(url: str) -> str:
+    """Check an address that a browser or a client may open; it may be empty."""
+    if url and not re.fullmatch(r"https?://[^\s@?#]+", url):
+        raise ValueError("give an address that begins with https:// or http://, without a user")
+    return url.rstrip("/")
+
+
+WebAddress = Annotated[str, AfterValidator(_check_web_address)]
+"""An address that begins with https:// or http://; it has no user, no password and no query."""
 
 
 class _Section(BaseModel):
@@ -117,8 +136,8 @@ class SourceSettings(_Section):
     time_format: str = ""
     """The format of event times that are neither ISO-8601 nor numbers, e.g. %d/%m/%Y %H:%M.
 
-    It may contain %Y %m %b %d %H %I %p %M %S, blanks and : , . / -. If it is empty, only ISO-8601
-    and numbers are read.
+    It may contain %Y %m %b %d %H %I %p %M %S %f %z %a, blanks and : , . / -. Without it, ISO-8601,
+    RFC 2822 (Mon, 05 Jan 2026 10:11:12 +0100), Apache's form and numbers are read.
     """
 
     def fill_from_hints(self, hints: Mapping[str, Any]) -> "SourceSettings":
@@ -183,9 +202,10 @@ class SourceSettings(_Section):
     @field_validator("time_format")
     @classmethod
     def _check_time_format(cls, time_format: str) -> str:
-        if time_format and not re.fullmatch(r"(%[YmbdHIpMS]|[ :,./-])+", time_format):
+        if time_format and not re.fullmatch(r"(%[YmbdHIpMSafz]|[ :,./-])+", time_format):
             raise ValueError(
-                "give a format of %Y %m %b %d %H %I %p %M %S, with blanks and : , . / - between them"
+                "give a format of %Y %m %b %d %H %I %p %M %S %f %z %a, with blanks and : , . / - "
+                "between them"
             )
         return time_format
 
@@ -484,23 +504,43 @@ class NotifySettings(_Section):
 
     After that the next run's notify step tries again.
     """
-    kubeflow_url: str = ""
+    kubeflow_url: WebAddress = ""
     """The address of Kubeflow's UI, for a link to the run, e.g. https://kubeflow.example/pipeline.
 
     If it is empty, messages have no such link.
     """
-    reports_url: str = ""
+    reports_url: WebAddress = ""
     """The address at which a browser finds the lake's folder `reports`, for a link to the report.
 
     If it is empty, messages have no such link.
     """
 
-    @field_validator("kubeflow_url", "reports_url")
-    @classmethod
-    def _check_web_address(cls, url: str) -> str:
-        if url and not re.fullmatch(r"https?://[^\s@?#]+", url):
-            raise ValueError("give an address that begins with https:// or http://, without a user")
-        return url.rstrip("/")
+
+class ModelRegistrySettings(_Section):
+    """Kubeflow's Model Registry (Kubeflow Hub), in which published versions are entered.
+
+    The environment variable DAWNLIST_MODEL_REGISTRY_TOKEN holds its token, if it asks for one; see
+    docs/REGISTRIES.md.
+    """
+
+    url: WebAddress = ""
+    """The registry's address, e.g. http://model-registry-service.kubeflow:8080.
+
+    If it is empty, no version is entered.
+    """
+
+
+class MlflowSettings(_Section):
+    """The MLflow tracking server to which runs are logged, with their parameters and metrics.
+
+    The environment variables MLFLOW_TRACKING_TOKEN, or MLFLOW_TRACKING_USERNAME and
+    MLFLOW_TRACKING_PASSWORD, identify the caller; see docs/REGISTRIES.md.
+    """
+
+    url: WebAddress = ""
+    """The server's address, e.g. http://mlflow.mlflow:5000. If it is empty, no run is logged."""
+    experiment: str = ""
+    """The name of the experiment; if it is empty, `dawnlist-` and the shop's namespace."""
 
 
 class CollectorSettings(_Section):
@@ -595,6 +635,24 @@ class CollectorSettings(_Section):
         return moods
 
 
+class ShopSettings(_Section):
+    """Where the shop is: what `dawnlist compile`, `submit`, `schedule` and `status` take by `--shop`.
+
+    A run gets these values as its parameters; no step reads them here.
+    """
+
+    name: str = "default"
+    """The shop's name. It prefixes every path and key."""
+    source: str = ""
+    """Where interactions come from, as the pods reach it, without a password."""
+    lake: str = ""
+    """The `gs://` or `s3://` address of the lake."""
+    store: str = ""
+    """The URL of the store, e.g. redis://HOST:6379/0, without a password."""
+    settings: str = MOUNTED_SETTINGS
+    """Where the pods find these settings."""
+
+
 class Settings(_Section):
     """All settings of one shop."""
 
@@ -616,8 +674,14 @@ class Settings(_Section):
     """When people get a message about a run."""
     items: ItemSettings = Field(default_factory=ItemSettings)
     """Which items are withdrawn."""
+    model_registry: ModelRegistrySettings = Field(default_factory=ModelRegistrySettings)
+    """Where published versions are entered."""
+    mlflow: MlflowSettings = Field(default_factory=MlflowSettings)
+    """Where runs are logged."""
     collector: CollectorSettings = Field(default_factory=CollectorSettings)
     """What the collector of events accepts."""
+    shop: ShopSettings = Field(default_factory=ShopSettings)
+    """Where the shop is."""
 
     @classmethod
     def load(cls, uri: str) -> "Settings":
@@ -647,7 +711,8 @@ class Settings(_Section):
     @property
     def digest(self) -> str:
         """Sixteen hex digits that identify these settings in a model's lineage."""
-        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:16]
+        computing = self.model_dump_json(exclude={"shop"})
+        return hashlib.sha256(computing.encode()).hexdigest()[:16]
 
 
 def _read_document(uri: str) -> bytes:

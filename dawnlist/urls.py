@@ -9,6 +9,10 @@ REDIS_PASSWORD = "DAWNLIST_REDIS_PASSWORD"
 API_KEY = "DAWNLIST_API_KEY"
 JWT_KEY = "DAWNLIST_JWT_KEY"
 NOTIFY_URLS = "DAWNLIST_NOTIFY_URLS"
+MODEL_REGISTRY_TOKEN = "DAWNLIST_MODEL_REGISTRY_TOKEN"
+MLFLOW_TOKEN = "MLFLOW_TRACKING_TOKEN"
+MLFLOW_USERNAME = "MLFLOW_TRACKING_USERNAME"
+MLFLOW_PASSWORD = "MLFLOW_TRACKING_PASSWORD"
 
 # These search the raw text, since a password may hold what ends a URL's host, such as / or #.
 # Each takes time that grows with the text alone: what repeats can't begin anew within itself.

@@ -1,6 +1,7 @@
 """Make the pages of docs/ that come from the code: SETTINGS.md, COMMANDS.md, and the site's pages of the Python API.
 
-`python docs/reference.py` writes the first two. MkDocs calls `on_files` and `on_page_markdown` as hooks (mkdocs.yml).
+`python docs/reference.py` writes the first two, and the second half of COMPONENTS.md. MkDocs calls `on_files` and
+`on_page_markdown` as hooks (mkdocs.yml).
 """
 
 import ast
@@ -36,6 +37,10 @@ setting has a default, so a file holds only what differs. An unknown name or a w
 command with one line that names the place, the value and the rule. This page is made from
 [dawnlist/settings.py](../dawnlist/settings.py) by `python docs/reference.py`.
 """
+
+COMPONENTS_MARK = (
+    "<!-- What follows is made from components/*/component.py by `python docs/reference.py`. -->"
+)
 
 
 def render_settings() -> str:
@@ -104,6 +109,37 @@ def render_commands() -> str:
     return page.stdout.replace("\x0c", "")
 
 
+def render_components() -> str:
+    """The page of the components: its own text up to the mark, then a section for each step."""
+    page = (ROOT / "docs" / "COMPONENTS.md").read_text()
+    parts = [page.partition(COMPONENTS_MARK)[0] + COMPONENTS_MARK, ""]
+    for path in sorted((ROOT / "components").glob("*/component.py")):
+        parts.append(_render_component(path))
+    return "\n".join(parts)
+
+
+def _render_component(path: Path) -> str:
+    """A step's heading, sentence, and a table of what it takes and leaves."""
+    [function] = [
+        node for node in ast.parse(path.read_text()).body if isinstance(node, ast.FunctionDef)
+    ]
+    rows = [f"### {function.name}", "", ast.get_docstring(function) or "", ""]
+    rows += ["| name | kind | type |", "|---|---|---|"]
+    for argument in function.args.args:
+        rows.append(_render_argument(argument.arg, ast.unparse(argument.annotation or ast.Pass())))
+    returned = ast.unparse(function.returns) if function.returns else "None"
+    if returned != "None":
+        rows.append(f"| `Output` | output parameter | {returned} |")
+    return "\n".join([*rows, ""])
+
+
+def _render_argument(name: str, annotation: str) -> str:
+    match = re.fullmatch(r"(Input|Output)\[(\w+)\]", annotation)
+    if match:
+        return f"| `{name}` | {match[1].lower()} artifact | {match[2]} |"
+    return f"| `{name}` | parameter | {annotation} |"
+
+
 def render_api(package: str) -> str:
     """The page of a package's modules, for mkdocstrings."""
     page = [f"# {LIBRARY[package]}", "", f"`dawnlist.{package}`", ""]
@@ -153,9 +189,10 @@ def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
 
 
 def main() -> None:
-    """Write the two pages that are kept in the repository."""
+    """Write the three pages that are kept in the repository."""
     (ROOT / "docs" / "SETTINGS.md").write_text(render_settings())
     (ROOT / "docs" / "COMMANDS.md").write_text(render_commands())
+    (ROOT / "docs" / "COMPONENTS.md").write_text(render_components())
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 import contextlib
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -99,6 +99,20 @@ def parse_past_as_of(text: str) -> datetime:
         return require_past(parse_as_of(text))
     midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     return require_past(midnight)
+
+
+def parse_day(text: str) -> date:
+    """Parse a day such as 2026-01-31; `today` is the current day in UTC.
+
+    Raises:
+        ValueError: The text is not a day.
+    """
+    if text == "today":
+        return datetime.now(UTC).date()
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise ValueError(f"the day is {text!r}: give one such as 2026-01-31, or today") from None
 
 
 def refuse_unknown_format(format_: str) -> None:

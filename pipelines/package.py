@@ -1,12 +1,14 @@
 """Compile the pipeline to a package, a YAML file that Kubeflow Pipelines can run."""
 
 import hashlib
+import importlib
 import tempfile
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from dawnlist.pipelines.package_path import require_package
 from dawnlist.pipelines.placement import Placement
 
 
@@ -43,12 +45,9 @@ def write_package(
     from google.protobuf import json_format  # type: ignore[import-untyped]
 
     from dawnlist.pipelines.daily import build_daily_pipeline
-    from dawnlist.pipelines.output_files import require_output_folder
     from dawnlist.pipelines.package_limits import refuse_large_package
 
-    if output.suffix not in (".yaml", ".yml"):
-        raise ValueError(f"the output is {str(output)!r}: give a file that ends in .yaml")
-    require_output_folder(output)
+    _require_yaml_output(output)
     pipeline = build_daily_pipeline(placement)
     refuse_large_package(
         json_format.MessageToDict(pipeline.pipeline_spec),
@@ -64,6 +63,44 @@ def write_package(
             version_name = build_version_name(staged.read_bytes())
             _compile_kubernetes_objects(pipeline, parameters, version_name, staged)
         staged.replace(output)
+
+
+def write_component(output: Path, step: str, image: str = "") -> None:
+    """Compile one step to a file, from which a pipeline of somebody else can load it.
+
+    Args:
+        output: The YAML file to write. When it fails, the file stays as it was.
+        step: The name of a step, e.g. clean or filter-bots.
+        image: The step's container image; empty for the image of this version.
+
+    Raises:
+        ValueError: There is no such step, or the file's name does not end in .yaml or .yml.
+        FileNotFoundError: The file's folder does not exist.
+    """
+    from kfp import compiler, dsl
+
+    from dawnlist.components.image import IMAGE
+    from dawnlist.pipelines.placement import STEP_RESOURCES
+
+    _require_yaml_output(output)
+    if step.replace("_", "-") not in STEP_RESOURCES:
+        raise ValueError(f"the component is {step!r}: give one of {', '.join(STEP_RESOURCES)}")
+    name = step.replace("-", "_")
+    module = importlib.import_module(f"dawnlist.components.{name}.component")
+    function = getattr(module, name).python_func
+    component = dsl.component(base_image=image or IMAGE, install_kfp_package=False)(function)
+    with tempfile.TemporaryDirectory(dir=output.parent) as folder:
+        staged = Path(folder) / "component.yaml"
+        compiler.Compiler().compile(component, str(staged))
+        staged.replace(output)
+
+
+def _require_yaml_output(output: Path) -> None:
+    from dawnlist.pipelines.output_files import require_output_folder
+
+    if output.suffix not in (".yaml", ".yml"):
+        raise ValueError(f"the output is {str(output)!r}: give a file that ends in .yaml")
+    require_output_folder(output)
 
 
 def _compile_package(pipeline: Any, parameters: dict[str, str], file: Path) -> None:
@@ -90,6 +127,20 @@ def _compile_kubernetes_objects(
         kubernetes_manifest_options=options,
         kubernetes_manifest_format=True,
     )
+    _write_descriptions(file)
+
+
+def _write_descriptions(file: Path) -> None:
+    """Give the two objects the descriptions that an upload would give them."""
+    import yaml
+
+    from dawnlist.pipelines.kubeflow.descriptions import describe_pipeline, describe_version
+
+    uploaded, version = yaml.load_all(file.read_bytes(), yaml.CSafeLoader)
+    spec = version["spec"]["pipelineSpec"]
+    uploaded["spec"]["description"] = describe_pipeline(spec)
+    version["spec"]["description"] = describe_version(spec)
+    file.write_text(yaml.dump_all([uploaded, version], sort_keys=True))
 
 
 def load_package(path: Path) -> Any:
@@ -101,16 +152,3 @@ def load_package(path: Path) -> Any:
     from kfp import components
 
     return components.load_component_from_file(str(require_package(path)))
-
-
-def require_package(path: Path) -> Path:
-    """Return the path of a package.
-
-    Raises:
-        FileNotFoundError: There is no such file. The message names the command that writes one.
-    """
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"there is no package {str(path)!r}: `dawnlist compile --output {path}` writes it"
-        )
-    return path

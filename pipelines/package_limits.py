@@ -11,9 +11,9 @@ from typing import Any, Final
 ARGUMENT_BYTES: Final = 128 * 1024 - 1
 """The longest argument of a program on Linux (MAX_ARG_STRLEN, less the zero at its end). Up to
 2.15 Kubeflow passes a component's specification to its driver as one argument."""
-WORKFLOW_BYTES: Final = 768 * 1024
+WORKFLOW_BYTES: Final = 720 * 1024
 """The largest workflow. Argo stores it in an object of at most 1 MiB (MAX_WORKFLOW_SIZE), where the
-state of its nodes needs up to a third as much as the workflow itself, compressed."""
+state of its nodes needs up to two fifths as much as the workflow itself, compressed."""
 TEMPLATES_BYTES: Final = 13_000
 """The size of the templates that every workflow has: drivers, executor, entry point."""
 TASK_BYTES: Final = 1_450

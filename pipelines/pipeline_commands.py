@@ -152,7 +152,18 @@ def run_command(
         raise typer.Exit(run_and_show_report(arguments, package, home, require_published))
 
 
-CompileOutputOption = Annotated[Path, typer.Option(help="YAML file to write.")]
+CompileOutputOption = Annotated[
+    Path | None,
+    typer.Option(help="YAML file to write.", show_default="dawnlist-daily.yaml, or STEP.yaml"),
+]
+ComponentOption = Annotated[
+    str,
+    typer.Option(
+        metavar="STEP",
+        help="Write this step alone, such as `clean`, for a pipeline of your own; of the other "
+        "options it takes --image (docs/COMPONENTS.md).",
+    ),
+]
 KubernetesOption = Annotated[
     bool,
     typer.Option(
@@ -164,27 +175,35 @@ KubernetesOption = Annotated[
 
 @add_placement_options
 def compile_command(
-    output: CompileOutputOption = Path("dawnlist-daily.yaml"),
+    output: CompileOutputOption = None,
+    component: ComponentOption = "",
     kubernetes: KubernetesOption = False,
     source: kubeflow_options.ClusterSourceOption = "",
     lake: kubeflow_options.ClusterLakeOption = "",
     redis: kubeflow_options.ClusterStoreOption = "",
-    namespace: NamespaceOption = "default",
+    namespace: kubeflow_options.ShopNameOption = "",
     settings: kubeflow_options.ClusterSettingsOption = "",
+    shop: kubeflow_options.ShopFileOption = "",
     *,
     placement_options: PlacementOptions,
 ) -> None:
     """Write the package for Kubeflow Pipelines. The same code always gives the same bytes.
 
-    The values of --source, --lake, --redis, --namespace and --settings become the defaults of a
-    run that is started in the UI.
+    The values of --source, --lake, --redis, --namespace and --settings, or of --shop, become the
+    defaults of a run that is started in the UI.
 
     Example: `dawnlist compile --output daily.yaml --nodes gpu --image registry.example/dawnlist-python:0.2.0`
     """
-    from dawnlist.pipelines.kubeflow.parameters import collect_option_values
-    from dawnlist.pipelines.package import write_package
+    from dawnlist.pipelines.kubeflow.shop_values import collect_option_values
+    from dawnlist.pipelines.package import write_component, write_package
 
-    defaults = collect_option_values(source, lake, redis, namespace, settings)
-    write_package(output, placement_options.build_placement(), kubernetes, defaults)
+    if component:
+        file = output or Path(f"{component}.yaml")
+        write_component(file, component, placement_options.image)
+        typer.echo(f"next: kfp.components.load_component_from_file({str(file)!r})")
+        return
+    file = output or Path("dawnlist-daily.yaml")
+    defaults = collect_option_values(source, lake, redis, namespace, settings, shop)
+    write_package(file, placement_options.build_placement(), kubernetes, defaults)
     next_command = "kubectl apply -f" if kubernetes else "dawnlist submit --package"
-    typer.echo(f"next: {next_command} {output}")
+    typer.echo(f"next: {next_command} {file}")

@@ -20,7 +20,15 @@ from dawnlist.pipelines.step_retries import (
     BACKOFF_SECONDS,
     compute_retry_seconds,
 )
-from dawnlist.urls import NOTIFY_URLS, REDIS_PASSWORD, SOURCE_PASSWORD
+from dawnlist.urls import (
+    MLFLOW_PASSWORD,
+    MLFLOW_TOKEN,
+    MLFLOW_USERNAME,
+    MODEL_REGISTRY_TOKEN,
+    NOTIFY_URLS,
+    REDIS_PASSWORD,
+    SOURCE_PASSWORD,
+)
 
 PIPELINE_SECRET: Final = "dawnlist-secrets"
 """The name of an optional Kubernetes secret. Its keys are names of environment variables; any of
@@ -28,6 +36,10 @@ them may be missing."""
 LAKE_KEYS: Final = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 """Keys of the secret that every step gets. They are not needed where a service account has a role
 on the bucket."""
+NOTIFY_SECRETS: Final = (
+    NOTIFY_URLS, MODEL_REGISTRY_TOKEN, MLFLOW_TOKEN, MLFLOW_USERNAME, MLFLOW_PASSWORD,
+)  # fmt: skip
+"""Keys of the secret that the step notify gets: the people and the systems that it tells."""
 ENVIRONMENT_CONFIG_MAP: Final = "dawnlist-environment"
 """The name of an optional config map with the lake's S3 endpoint, for a lake that is not on AWS."""
 ENVIRONMENT_VARIABLES: Final = ("AWS_ENDPOINT_URL", "AWS_ALLOW_HTTP", "AWS_REGION")
@@ -58,23 +70,23 @@ class StepResources:
     """Whether the step fits a model. Such steps run on GPU nodes and on spot nodes, if chosen."""
     scratch: int = 2
     """The GiB that the step may write below /tmp, on the node's disk."""
-    secret: str = ""
-    """A key of the secret that only this step gets; empty for none."""
+    secrets: tuple[str, ...] = ()
+    """Keys of the secret that the step gets beside those of the lake."""
 
 
 STEP_RESOURCES: Final[dict[str, StepResources]] = {
-    "fetch": StepResources(1, 60, scratch=10, secret=SOURCE_PASSWORD),
+    "fetch": StepResources(1, 60, scratch=10, secrets=(SOURCE_PASSWORD,)),
     "clean": StepResources(2, 60, scratch=50),
     "filter-bots": StepResources(2, 60, scratch=20),
-    "dataset": StepResources(2, 60, scratch=20, secret=REDIS_PASSWORD),
+    "dataset": StepResources(2, 60, scratch=20, secrets=(REDIS_PASSWORD,)),
     "tune": StepResources(4, 240, fits_model=True),
     "train": StepResources(4, 120, fits_model=True),
     "evaluate": StepResources(4, 60),
     "gate": StepResources(1, 10),
     "refit": StepResources(4, 120, fits_model=True),
-    "recommend": StepResources(4, 120, secret=REDIS_PASSWORD),
-    "publish": StepResources(1, 60, secret=REDIS_PASSWORD),
-    "notify": StepResources(1, 30, retries=1, secret=NOTIFY_URLS),
+    "recommend": StepResources(4, 120, secrets=(REDIS_PASSWORD,)),
+    "publish": StepResources(1, 60, secrets=(REDIS_PASSWORD,)),
+    "notify": StepResources(1, 30, retries=1, secrets=NOTIFY_SECRETS),
 }
 
 
@@ -179,8 +191,7 @@ class Placement:
             self._set_retries(task, step)
         kubernetes.set_timeout(task, step.minutes * 60)
         kubernetes.empty_dir_mount(task, "scratch", "/tmp", size_limit=f"{step.scratch}Gi")
-        secret_keys = (*LAKE_KEYS, step.secret) if step.secret else LAKE_KEYS
-        _attach_configuration(task, secret_keys)
+        _attach_configuration(task, (*LAKE_KEYS, *step.secrets))
         if self.kfp_version != "2.15":
             # Kubeflow Pipelines 2.15 refuses a run whose steps have a security context.
             kubernetes.set_security_context(task, run_as_user=IMAGE_USER, run_as_non_root=True)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from dawnlist.pipelines.kubeflow.parameters import SEARCH_KINDS, parse_assignments
+from dawnlist.pipelines.kubeflow.assignments import SEARCH_KINDS, parse_assignments
 
 PARAMETER_KINDS: Final = {
     "history_days": "NUMBER_INTEGER",

@@ -1,6 +1,8 @@
 """The commands `simulate`, `serve` and `recommend`."""
 
 import json
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
 
@@ -20,18 +22,32 @@ def simulate_command(
     out: Annotated[
         str,
         typer.Option(
-            help="Where to write: `sqlite:///FILE`, `postgresql://USER@HOST/DB` or a new folder."
+            help="Where to write: `sqlite:///FILE`, `postgresql://USER@HOST/DB`, a new folder, or "
+            "an empty place in a bucket, `s3://BUCKET/PATH` or `gs://BUCKET/PATH`."
         ),
     ] = "sqlite:///.dawnlist/shop.db",
     users: Annotated[
         int, typer.Option(min=1, help="Users with an account on the first day.")
     ] = 8000,
     items: Annotated[int, typer.Option(min=1, help="Items on sale on the first day.")] = 2200,
-    days: Annotated[int, typer.Option(min=1, help="Days of traffic, from 2025-01-01 on.")] = 365,
+    days: Annotated[
+        int, typer.Option(min=1, help="Days of traffic, from 2025-01-01 on or until --end.")
+    ] = 365,
     seed: Annotated[
         int,
         typer.Option(help="The same seed gives the same shop; more days only add to it."),
     ] = 1,
+    end: Annotated[
+        str,
+        typer.Option(
+            help="The day after the last one, UTC, e.g. `2026-01-31`, or `today`; default: the days "
+            "begin on 2025-01-01."
+        ),
+    ] = "",
+    if_missing: Annotated[
+        bool,
+        typer.Option("--if-missing", help="Do nothing if the target holds a shop already."),
+    ] = False,
 ) -> None:
     """Write the production database of a simulated shop: customers, robots, staff and dirty rows.
 
@@ -40,19 +56,28 @@ def simulate_command(
     from dawnlist.pipelines.terminal import show_progress_bar
     from dawnlist.simulate.config import ShopConfig
     from dawnlist.simulate.shop import simulate_shop
+    from dawnlist.simulate.upload import ShopExistsError
     from dawnlist.simulate.write import write_shop
     from dawnlist.urls import SOURCE_PASSWORD, refuse_password
 
     # The URL is printed below, so it must not contain a password.
     refuse_password(out, SOURCE_PASSWORD)
     config = ShopConfig(users=users, items=items, days=days, seed=seed)
+    if end:
+        config = replace(config, start=option_parsing.parse_day(end) - timedelta(days=days))
     if out.startswith("sqlite:///"):
         database = Path(out.removeprefix("sqlite:///"))
         database.parent.mkdir(parents=True, exist_ok=True)
     with show_progress_bar("simulating") as advance:
         shop = simulate_shop(config, advance)
-    with show_progress_bar("writing") as advance:
-        write_shop(shop, out, advance)
+    try:
+        with show_progress_bar("writing") as advance:
+            write_shop(shop, out, advance)
+    except ShopExistsError as error:
+        if not if_missing:
+            raise
+        typer.echo(f"nothing is written: {error}")
+        return
     typer.echo(f"{shop.interactions.num_rows:,} interactions of {days} days in {out}")
     typer.echo(f"next: dawnlist run --local --source {out} --as-of {config.end}T00:00:00Z")
 

@@ -16,7 +16,7 @@ import pytest
 
 from dawnlist.components.clean import cleaning, table_commits
 from dawnlist.components.clean.cleaning import clean_landed_objects
-from dawnlist.components.clean.entities import parse_genres
+from dawnlist.components.clean.genres import parse_genres
 from dawnlist.cuts import format_iso, parse_as_of
 from dawnlist.lake import commits
 from dawnlist.lake.lake import Lake

@@ -11,6 +11,8 @@ import pytest
 
 from dawnlist.components.clean import cleaning
 from dawnlist.components.clean.cleaning import clean_landed_objects
+from dawnlist.components.clean.interactions import apply_layout_hints
+from dawnlist.components.clean.landed_objects import LandedObject
 from dawnlist.components.clean.table_commits import add_adjacent_days, list_lookup_days
 from dawnlist.cuts import format_iso, parse_as_of
 from dawnlist.lake.lake import Lake
@@ -71,10 +73,14 @@ def test_the_distance_to_a_stored_click_counts_in_both_directions(lake: Lake) ->
     stored.append(view("stored at night", "night", "2026-01-29T23:59:59Z"))
     stored.append(view("stored in the morning", "morning", "2026-01-30T00:00:01Z"))
     cleaned(lake, events(*stored))
+    stored = [view("s1", "twice", NOON), view("s2", "twice", "2026-01-30T12:00:02.5Z")]
+    cleaned(lake, events(*stored), run="r1b")
     before = ids(lake)
     report = cleaned(
         lake,
         events(
+            view("between", "twice", "2026-01-30T12:00:01.25Z"),
+            view("n1", "after", "2026-01-30T12:00:01Z"),
             view("after", "after", "2026-01-30T12:00:02Z"),
             view("just after", "just after", "2026-01-30T12:00:02.000001Z"),
             view("before", "before", "2026-01-30T11:59:58Z"),
@@ -87,7 +93,7 @@ def test_the_distance_to_a_stored_click_counts_in_both_directions(lake: Lake) ->
         run="r2",
     )
     assert ids(lake) - before == {"just after", "just before", "hours before", "hours after"}
-    assert report["double_clicks"] == 4
+    assert report["double_clicks"] == 6
 
 
 def test_a_stored_event_that_comes_again_is_no_double_click_of_itself(lake: Lake) -> None:
@@ -251,3 +257,46 @@ def test_a_run_that_lost_its_lease_commits_nothing(
         cleaned(lake, events(view("a", "ann", NOON), view("b", "null", NOON)))
     assert lake.table("interactions") is None
     assert reasons(lake) == {2: "user_id missing"}
+
+
+def test_a_rating_with_a_reused_id_has_its_own_weight(lake: Lake) -> None:
+    table = sales("rating", ["5", "1", "4"], "rating")
+    ids_of_rows = pa.array(["same", "same", "other"])
+    cleaned(lake, table.append_column("event_id", ids_of_rows), rating_scale=5)
+    assert rows_of(lake, "interactions", "user_id", "weight") == [
+        ("0", 1.0),
+        ("1", pytest.approx(0.2)),
+        ("2", pytest.approx(0.8)),
+    ]
+    table = events(view("same", "ann", NOON), view("same", "bob", NOON))
+    cleaned(lake, table, run="r2")
+    assert rows_of(lake, "interactions", "user_id", "weight")[3:] == [("ann", 1.0), ("bob", 1.0)]
+
+
+def test_the_hints_of_the_newest_object_with_rows_count() -> None:
+    def landed(rows: int, scale: float | None) -> LandedObject:
+        hints = {} if scale is None else {"rating_scale": scale}
+        return LandedObject("name", "view", ["a"], rows, hints)
+
+    def scale_of(*objects: LandedObject) -> float | None:
+        return apply_layout_hints(list(objects), SourceSettings()).rating_scale
+
+    assert scale_of() == 10
+    assert scale_of(landed(1, 5), landed(1, 100), landed(0, 20)) == 100
+    assert scale_of(landed(1, 5), landed(1, 100), landed(1, None)) == 10
+    assert scale_of(landed(0, 20)) == 10
+
+
+def test_objects_of_one_run_are_cleaned_together(lake: Lake) -> None:
+    names = [
+        land(lake, events(view("a", "ann", NOON), view("x", "null", NOON)), "r1"),
+        land(lake, events().slice(0, 0), "r2"),
+        land(lake, events(view("b", "bob", NOON), view("a", "ann", NOON)), "r3"),
+    ]
+    window = ["2026-01-01T00:00:00Z", format_iso(AS_OF)]
+    landed = {"interactions": names, "windows": [window], "arrivals": {}}
+    report = clean_landed_objects(lake, landed, Settings(), AS_OF, "r1")
+    assert (report["clean"], report["duplicates"], report["quarantined"]) == (2, 1, 1)
+    stored = rows_of(lake, "interactions", "event_id", "source")
+    assert stored == [("a", names[0]), ("b", names[2])]
+    assert rows_of(lake, "quarantine", "source_object", "row_number") == [(names[0], 2)]

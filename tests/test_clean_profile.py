@@ -1,10 +1,12 @@
 """What the profile says of dirty rows written by hand, and which limits they break."""
 
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import ibis
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -182,6 +184,64 @@ def test_rows_without_a_user_have_a_limit_of_their_own() -> None:
     assert refused({"event not wanted": 2000}) == ""
 
 
+def test_limits_count_from_the_least_number_of_rows_on() -> None:
+    def refused_of(rows: int, **about: Any) -> str:
+        profile = judged_profile(rows_in=rows, **about)
+        try:
+            limits.check_limits(profile, LimitSettings(), END)
+        except RuntimeError as error:
+            return str(error)
+        return ""
+
+    bad: dict[str, Any] = {"rejected": 999, "reasons": {"item_id missing": 999}}
+    assert refused_of(999, **bad) == "" and "are rejected" in refused_of(1000, **bad)
+    nobody: dict[str, Any] = {"rejected": 999, "reasons": {"user_id missing": 999}}
+    assert refused_of(999, **nobody) == "" and "have no user" in refused_of(1000, **nobody)
+    unknown: dict[str, Any] = {"rejected": 200, "reasons": {"event unknown": 200}}
+    assert refused_of(1000, **unknown) == ""
+    unknown = {"rejected": 201, "reasons": {"event unknown": 201}}
+    assert "unknown events" in refused_of(1000, **unknown)
+    reused = {"rows_with_id": 999, "reused_ids": 999, "event_ids": 1}
+    assert refused_of(1000, **reused) == ""
+    assert "it is no id of an event" in refused_of(1000, **{**reused, "rows_with_id": 1000})
+    assert refused_of(1000, rows_with_id=1000, reused_ids=200) == ""
+    assert "201 of them" in refused_of(1000, rows_with_id=1000, reused_ids=201)
+
+
+@pytest.mark.parametrize("reason", ["user_id nested", "item_id nested"])
+def test_half_of_the_rows_may_have_nested_ids(reason: str) -> None:
+    name = {"user_id nested": limits.NESTED_USER, "item_id nested": limits.NESTED_ITEM}[reason]
+    for count, is_refused in ((5, False), (6, True), (0, False)):
+        profile = judged_profile(rows_in=10, rejected=count, reasons={name: count})
+        with pytest.raises(RuntimeError) if is_refused else nullcontext():
+            limits.check_limits(profile, LimitSettings(), END)
+
+
+def test_the_first_run_needs_a_row_with_a_time() -> None:
+    """Later ones may find that a file has brought nothing but rows without a time."""
+
+    def check(rows: int, without_time: int, is_first: bool) -> None:
+        profile = judged_profile(
+            rows_in=rows, rejected=without_time, rows_of_no_window=without_time
+        )
+        limits.check_limits(profile, LimitSettings(), END, is_first=is_first)
+
+    for rows, without_time, is_first in ((1, 1, False), (2, 1, True), (0, 0, True)):
+        check(rows, without_time, is_first)
+    for rows in (1, 2, 5_000):
+        with pytest.raises(RuntimeError, match=f"none of the {rows:,} rows has a time"):
+            check(rows, rows, is_first=True)
+
+
+def test_rows_of_no_window_count_for_no_limit_on_mistakes() -> None:
+    reasons = {"item_id missing": 500, "time missing": 1_000}
+    about: dict[str, Any] = {"rejected": 1_500, "reasons": reasons, "rows_of_no_window": 1_000}
+    limits.check_limits(judged_profile(**about), LimitSettings(), END)
+    about["rows_of_no_window"] = 999
+    with pytest.raises(RuntimeError, match=r"501 of 1,001 rows"):
+        limits.check_limits(judged_profile(**about), LimitSettings(), END)
+
+
 @pytest.mark.parametrize(
     ("rows", "usual", "said"),
     [
@@ -232,6 +292,45 @@ def test_the_volume_is_of_the_same_weekday_of_four_weeks(lake: Lake, tmp_path: P
     assert found(lake, tmp_path, ROWS).volume == DayVolume(
         day="2026-01-30", rows=2, usual=5, days=3
     )
+
+
+def test_the_volume_counts_the_last_24_hours_and_days_before_the_window(
+    lake: Lake, tmp_path: Path
+) -> None:
+    history(
+        lake,
+        {"2025-12-26": 90, "2026-01-02": 3, "2026-01-09": 4, "2026-01-16": 5, "2026-01-23": 6},
+    )
+    times = [
+        END - timedelta(days=1),
+        END - timedelta(days=1, microseconds=1),
+        END,
+        END - timedelta(microseconds=1),
+    ]
+    table = pa.table(
+        {
+            "user_id": [f"u{number}" for number in range(4)],
+            "item_id": ["10"] * 4,
+            "event": ["view"] * 4,
+            "ts": [time.isoformat() for time in times],
+        }
+    )
+    volume = found(lake, tmp_path, table).volume
+    assert volume == DayVolume(day="2026-01-30", rows=2, usual=4.5, days=4)
+
+
+@pytest.mark.parametrize(("hours", "is_judged"), [(23, True), (22.99, False)])
+def test_the_volume_of_less_than_23_hours_is_not_judged(
+    lake: Lake, tmp_path: Path, hours: float, is_judged: bool
+) -> None:
+    history(lake, {"2026-01-02": 3, "2026-01-09": 4, "2026-01-16": 5})
+    table = lake.table("interactions")
+    with open_cleaning_engine(Settings().engines, tmp_path) as engine:
+        rows = pa.table({"event_time": [END], "fate": ["clean"]})
+        fates = ibis.memtable(rows)
+        window = (END - timedelta(hours=hours), END)
+        assert (limits.measure_volume(table, engine, fates, window) is not None) == is_judged
+        assert limits.measure_volume(None, engine, fates, window) is None
 
 
 @pytest.mark.parametrize(

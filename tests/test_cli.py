@@ -84,6 +84,7 @@ def test_every_command_explains_itself(command: str) -> None:
             "set DAWNLIST_SOURCE_PASSWORD instead",
         ),
         (["simulate", "--out", "ftp://x"], "can't write a shop to ftp://"),
+        (["simulate", "--end", "soon"], "the day is 'soon': give one such as 2026-01-31, or today"),
     ],
 )
 def test_a_failure_is_one_clear_line(words: list[str], message: str, tmp_path: Path) -> None:

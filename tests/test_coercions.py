@@ -41,6 +41,7 @@ COERCIONS: dict[str, Coercion] = {
     "network": coercions.truncate_address,
     "moment": parse_moment,
     "berlin": berlin,
+    "weekday": lambda value: parse_moment(value, "Europe/Berlin", "%a %d.%m.%Y %H:%M:%S.%f %z"),
     "event": lambda value: coercions.map_event_name(
         coercions.clean_text(value), {"addToCart": "cart"}
     ),
@@ -88,7 +89,9 @@ TEXTS: list[str | None] = [
     "2020-01-02T", "2020-01-02x", "12020-01-02", "epoch", "infinity", "-infinity", "2020-01-02 (BC)", "now",
     "1577934245", "1577934245.25", "1577934245123", "1577934245123456", "1577934245123456000", "1.577934245e+18",
     "-5", "01/12/2010 08:26", "31/02/2010 08:26", "2020-03-29 02:30:00", "2020-10-25 02:30:00", "2020-10-25 03:30:00",
-    "2020-10-25 01:30:00", "2020-06-01",
+    "2020-10-25 01:30:00", "2020-06-01", "20200102T030405Z", "20200102T030405.123Z", "20200102T0304+0200",
+    "Thu, 02 Jan 2020 03:04:05 +0100", "2 Jan 2020 03:04 GMT", "[02/Jan/2020:03:04:05 -0500]", "02/Jan/2020 x",
+    "Thu 2.1.2020 03:04:05.123 +0200", "Thu 2.1.2020 03:04:05.123456 Z",
 ]  # fmt: skip
 
 
@@ -357,7 +360,7 @@ def test_spark_reads_the_same(duckdb: Any, on_spark: Any) -> None:
         session.conf.unset(name)
     for name, coercion in COERCIONS.items():
         found: list[Any] = [row[name] for row in told]
-        if name in ("moment", "berlin"):
+        if name in ("moment", "berlin", "weekday"):
             found = [text and datetime.fromisoformat(text).replace(tzinfo=UTC) for text in found]
         elif name == "number":
             found = [text and float(text) for text in found]
@@ -368,3 +371,127 @@ def test_spark_reads_the_same(duckdb: Any, on_spark: Any) -> None:
             if ours != its
         ]
         assert differing == [], name
+
+
+YEAR_5138 = datetime(5138, 11, 16, 9, 46, 39, tzinfo=UTC)
+MARCH_1973 = datetime(1973, 3, 3, 9, 46, 40, tzinfo=UTC)
+
+
+def test_the_unit_of_a_number_changes_at_a_power_of_ten(duckdb: Any) -> None:
+    """1e11 seconds would be the year 5138, so that as many are milliseconds, and so on to nanoseconds."""
+    largest = {"9" * digits: YEAR_5138 for digits in (11, 14, 17, 20)}
+    smallest = {"1" + "0" * digits: MARCH_1973 for digits in (11, 14, 17)}
+    beyond: dict[str | None, datetime | None] = {"1" + "0" * 20: None, "9" * 21: None}
+    texts = [*largest, *smallest, *beyond]
+    found = [
+        moment and moment.replace(microsecond=0) for moment in read(duckdb, texts, parse_moment)
+    ]
+    expected = [*largest.values(), *smallest.values(), *beyond.values()]
+    # A float has no room for the last digits of 20 nines.
+    differences = [
+        moment and wanted and abs(moment - wanted)
+        for moment, wanted in zip(found, expected, strict=True)
+    ]
+    assert [difference is None for difference in differences] == [False] * 7 + [True] * 2
+    assert all(
+        difference <= timedelta(seconds=1) for difference in differences if difference is not None
+    )
+
+
+def test_the_unit_of_a_number_with_a_sign_or_a_point_is_told_by_its_size(duckdb: Any) -> None:
+    texts: list[str | None] = [
+        "100000000000.0",
+        "99999999999.0",
+        "-100000000000",
+        "-86400",
+        "0",
+        "0.5",
+        "1e11",
+        "1e20",
+    ]
+    october_1966 = datetime(1966, 10, 31, 14, 13, 20, tzinfo=UTC)
+    epoch = datetime(1970, 1, 1, tzinfo=UTC)
+    assert read(duckdb, texts, parse_moment) == [
+        MARCH_1973, YEAR_5138, october_1966, epoch - timedelta(days=1), epoch,
+        epoch + timedelta(seconds=0.5), MARCH_1973, None,
+    ]  # fmt: skip
+
+
+def test_every_spelling_of_null_in_any_case(duckdb: Any) -> None:
+    spellings = ("null", "nan", "none", "nil", "n/a", "<na>", "nat", "undefined", r"\n", "")
+    cases: list[str | None] = []
+    for spelling in spellings:
+        cases += [
+            spelling,
+            spelling.upper(),
+            spelling.title(),
+            f" {spelling} ",
+            f"\u200b{spelling}",
+        ]
+    assert read(duckdb, cases, coercions.clean_text) == [None] * len(cases)
+    others: list[str | None] = [
+        "undefineds",
+        "nulls",
+        "|",
+        "null|nan",
+        "!",
+        "<",
+        "na",
+        "nul",
+        "an|no",
+        "n",
+        "0",
+    ]
+    assert read(duckdb, others, coercions.clean_text) == others
+
+
+def test_blanks_and_invisible_characters_at_either_end(duckdb: Any) -> None:
+    texts: list[str | None] = [
+        "x ",
+        " x",
+        " ",
+        "!",
+        "! ",
+        " !",
+        "x!",
+        "a b",
+        "a\u00a0",
+        "\x7fa",
+        "\x1fa",
+        "~",
+    ]
+    cleaned = ["x", "x", None, "!", "!", "!", "x!", "a b", "a", "a", "a", "~"]
+    assert read(duckdb, texts, coercions.clean_text) == cleaned
+
+
+def test_without_columns_there_is_no_text(duckdb: Any) -> None:
+    assert read(duckdb, ["x"], lambda value: coercions.coalesce_text([])) == [None]
+    both = coercions.coalesce_text
+    found = read(duckdb, ["x", "null", None], lambda value: both([value.nullif("x"), value, value]))
+    assert found == ["x", None, None]
+
+
+def test_names_of_events_are_mapped_in_any_case(duckdb: Any) -> None:
+    names = {" addToCart ": "cart", "BUY": "purchase"}
+    texts: list[str | None] = ["ADDTOCART", "buy", "View", None]
+    found = read(duckdb, texts, lambda value: coercions.map_event_name(value, names))
+    assert found == ["cart", "purchase", "view", None]
+    assert read(duckdb, texts, lambda value: coercions.map_event_name(value, {})) == [
+        "addtocart", "buy", "view", None,
+    ]  # fmt: skip
+
+
+def test_nested_ids_are_told_from_ids_in_braces(duckdb: Any) -> None:
+    texts: list[str | None] = [
+        '{"a": 1}',
+        "{}",
+        "[1]",
+        "[]",
+        "{3F25}",
+        "a{b:c}",
+        "{a:b}c",
+        "[",
+        "{a:",
+        "x",
+    ]
+    assert read(duckdb, texts, coercions.is_nested) == [True] * 4 + [False] * 6

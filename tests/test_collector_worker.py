@@ -79,7 +79,8 @@ def test_an_event_is_enriched_and_in_the_recent_events(store: Any, valkey: str) 
         ({"type": "purchase"}, [("purchase", "i1")]),
         ({"type": "addtocart"}, [("cart", "i1")]),  # by source.events of the settings
         ({"type": "mood", "mood": "\U0001f60d"}, [("like", "i1")]),
-        ({"type": "mood", "mood": "\U0001f621"}, []),  # a dislike
+        ({"type": "mood", "mood": "\U0001f621"}, [("dislike", "i1")]),
+        ({"type": "dislike"}, [("dislike", "i1")]),
         ({"type": "mood", "mood": "\U0001f610"}, []),  # neither: its weight is 0
         ({"type": "impression"}, []),
         ({"type": "view", "item": None}, []),

@@ -25,8 +25,12 @@ from dawnlist.records.run_parameters import PIPELINE_DEFAULTS
 
 FITTING_STEPS = {"tune", "train", "refit"}
 SECRETS = {
-    "fetch": "DAWNLIST_SOURCE_PASSWORD", "dataset": "DAWNLIST_REDIS_PASSWORD", "publish": "DAWNLIST_REDIS_PASSWORD",
-    "recommend": "DAWNLIST_REDIS_PASSWORD", "notify": "DAWNLIST_NOTIFY_URLS",
+    "fetch": {"DAWNLIST_SOURCE_PASSWORD"}, "dataset": {"DAWNLIST_REDIS_PASSWORD"},
+    "publish": {"DAWNLIST_REDIS_PASSWORD"}, "recommend": {"DAWNLIST_REDIS_PASSWORD"},
+    "notify": {
+        "DAWNLIST_NOTIFY_URLS", "DAWNLIST_MODEL_REGISTRY_TOKEN", "MLFLOW_TRACKING_TOKEN",
+        "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD",
+    },
 }  # fmt: skip
 
 
@@ -158,7 +162,7 @@ def test_every_step_has_resources_a_time_limit_and_optional_secrets() -> None:
         variables = {
             env["envVar"] for secret in on["secretAsEnv"] for env in secret["keyToEnv"]
         } - set(LAKE_KEYS)
-        assert variables == ({SECRETS[name]} if name in SECRETS else set())
+        assert variables == SECRETS.get(name, set())
 
 
 def test_memory_grows_with_the_shop() -> None:
@@ -289,12 +293,20 @@ def test_where_things_are_can_be_known_when_compiled(tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match="0"):
         app(["compile", "--output", output, "--namespace", "books", *there])
     spec = read_spec(Path(output))
-    assert build_run_parameters(spec, {}, []) == {}
+    shop = {"shop_source": "postgresql://dawn@db/shop", "shop_lake": "s3://b/lake", "shop": "books",
+            "shop_store": "redis://store:6379/0", "shop_settings": "s3://b/settings.yaml"}  # fmt: skip
+    assert build_run_parameters(spec, {"shop": "books"}, []) == shop
     parameters = spec["root"]["inputDefinitions"]["parameters"]
     assert {name: parameter["defaultValue"] for name, parameter in parameters.items()} == {
-        **PIPELINE_DEFAULTS, "shop_source": "postgresql://dawn@db/shop", "shop_lake": "s3://b/lake",
-        "shop_store": "redis://store:6379/0", "shop_settings": "s3://b/settings.yaml", "shop": "books",
-    }  # fmt: skip
+        **PIPELINE_DEFAULTS,
+        **shop,
+    }
+    # the values of one shop are not another's
+    with pytest.raises(ValueError, match="needs a value for shop_lake, shop_source, shop_store: "):
+        build_run_parameters(spec, {"shop": "toys"}, [])
+    theirs = {"shop": "toys", "shop_lake": "s3://t/l", "shop_source": "s", "shop_store": "r"}
+    run = build_run_parameters(spec, theirs, [])
+    assert run == {**theirs, "shop_settings": "/settings/settings.yaml"}
     assert all("description" in parameter for parameter in parameters.values())
     with pytest.raises(ValueError, match="holds a password"):
         app(

@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -27,6 +28,7 @@ from dawnlist.pipelines.deploy.manifests import rank_for_apply
 from dawnlist.pipelines.deploy.manifests import read_manifests as read
 from tests.support.kube_api import TOKEN, Fault, KubeApi, certificate, kube_api, kubeconfig
 from tests.support.rendered import MANIFESTS, rendered
+from tests.support.schemas import problems
 
 
 @pytest.fixture
@@ -412,6 +414,22 @@ def test_a_trouble_is_one_line(
     assert (done.code, done.out) == (1, [])
     assert done.err == [line.replace("URL", api.url), *refused]
     assert ("ConfigMap", "default", "a") not in api.objects
+
+
+def test_the_restart_of_the_page_starts_new_pods_and_survives_a_deploy(
+    api: KubeApi, deploy: Callable[..., Done]
+) -> None:
+    """KServe copies a predictor's annotations to its pods; ours are applied by another manager, and stay."""
+    page = (MANIFESTS.parent / "docs" / "MANIFESTS.md").read_text()
+    [text] = re.findall(r"--type merge --patch \\\n\s+'(.*)'", page)
+    annotations = json.loads(text)["spec"]["predictor"]["annotations"]
+    assert deploy(service()).code == 0
+    stored = api.objects["InferenceService", "default", "dawnlist"]
+    stored.tree["spec"]["predictor"]["annotations"] = annotations
+    assert problems(stored.tree) == []
+    assert deploy(service()).out[0] == f"{'inferenceservice/dawnlist':<48} unchanged"
+    left = api.get("InferenceService", "dawnlist", "default")["spec"]["predictor"]["annotations"]
+    assert left == annotations
 
 
 WEBHOOK = "inferenceservice.kserve-webhook-server.defaulter"

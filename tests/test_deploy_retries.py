@@ -1,6 +1,7 @@
 """`dawnlist deploy --fix-retries`, and who warns of the fault, against the server of tests/support/kube_api.py."""
 
 import io
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from dawnlist.pipelines.deploy.kfp_retries import (
 )
 from tests.support.kfp_api import Kubeflow, dawnlist
 from tests.support.kube_api import Fault, KubeApi, kube_api, kubeconfig
+from tests.support.rendered import MANIFESTS, kustomized
 
 ARTIFACTS = "archiveLogs: true\ns3:\n  bucket: mlpipeline\n  accessKeySecret:\n    name: mlpipeline-minio-artifact\n"
 EXECUTOR = "imagePullPolicy: IfNotPresent\n"
@@ -261,7 +263,7 @@ def test_without_kubeflow_and_without_rights_it_is_one_line(
 
 
 def test_status_warns_of_it_when_it_can_see_the_controller(
-    api: KubeApi, kubeflow: Kubeflow, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    kubeflow: Kubeflow, api: KubeApi, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     words = ("status", "--host", kubeflow.url)
     assert dawnlist(*words).err == ""  # no Kubeflow on that cluster
@@ -276,3 +278,23 @@ def test_status_warns_of_it_when_it_can_see_the_controller(
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "absent"))
     done = dawnlist(*words)
     assert (done.code, done.err) == (0, "")
+
+
+@pytest.mark.parametrize("data", [OLDER, NEWER], ids=["2.15", "2.17"])
+def test_the_component_for_kubeflows_own_kustomization_says_the_same(
+    tmp_path: Path, data: dict[str, str]
+) -> None:
+    component = Path(shutil.copytree(MANIFESTS / "kfp-retries", tmp_path / "kfp-retries"))
+    (tmp_path / "kubeflow").mkdir()
+    (tmp_path / "kubeflow" / "config.yaml").write_text(yaml.safe_dump(config_map(data)))
+    layer = {"resources": ["config.yaml"], "components": [f"../{component.name}"]}
+    (tmp_path / "kubeflow" / "kustomization.yaml").write_text(yaml.safe_dump(layer))
+    [patched] = yaml.safe_load_all(kustomized(tmp_path / "kubeflow"))
+    assert strategy(patched["data"]) == FIXED
+    assert describe_retry_fault(patched) == ""
+    assert (
+        build_retry_fix(patched)["data"]["workflowDefaults"] == patched["data"]["workflowDefaults"]
+    )
+    assert {
+        name: text for name, text in patched["data"].items() if name != "workflowDefaults"
+    } == OLDER

@@ -561,7 +561,6 @@ pq.write_table(interactions(("a", "1", 24 * 29.5)), PARQUET)
             gzipped(GOOD)[:-8] + b"\0\0\0\0" + gzipped(GOOD)[-4:],
             "damaged or was cut off",
         ),
-        ("x.csv.gz", GOOD, "damaged or was cut off"),
         ("x.csv.zst", zst(GOOD)[:-3], "damaged or was cut off"),
         ("x.csv", GOOD + b"b,B,view\n", "line 5, has 3 fields instead of 4"),
         ("x.csv", GOOD + b"b,B,view,2026-01-01,x\n", "line 5, has 5 fields instead of 4"),

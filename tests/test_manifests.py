@@ -118,8 +118,12 @@ def test_every_component_is_in_a_layer() -> None:
     assert {name for layer in LAYERS for name in layer[1:]} == set(COMPONENTS)
 
 
+def read_page(name: str) -> str:
+    return (MANIFESTS.parent / "docs" / f"{name}.md").read_text()
+
+
 def test_the_page_names_every_component_key_and_account() -> None:
-    page = (MANIFESTS.parent / "docs" / "KUBEFLOW.md").read_text()
+    page = read_page("MANIFESTS") + read_page("KUBEFLOW")
     trees = rendered("gke-gpu")
     accounts = [tree["metadata"]["name"] for tree in trees if tree["kind"] == "ServiceAccount"]
     asked = set().union(
@@ -415,7 +419,7 @@ def test_a_serving_runtime_is_the_same_pod() -> None:
 
 
 def test_the_second_shop_of_the_page_is_one_more_predictor() -> None:
-    page = (MANIFESTS.parent / "docs" / "KUBEFLOW.md").read_text()
+    page = read_page("MANIFESTS")
     (second,) = (
         yaml.safe_load(text) for text in re.findall("```yaml\n(apiVersion.*?)```", page, re.DOTALL)
     )

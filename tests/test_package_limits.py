@@ -55,12 +55,12 @@ def test_an_argument_may_have_what_linux_allows_and_not_a_byte_more() -> None:
     refuse_large_package(large, PLATFORM, 19, "2.16")
 
 
-def test_a_workflow_may_have_three_quarters_of_a_mebibyte_and_not_a_byte_more() -> None:
+def test_a_workflow_may_have_720_kibibytes_and_not_a_byte_more() -> None:
     rest = measure_workflow(small(), PLATFORM)
     for version in ("2.16", "2.17"):
         refuse_large_package(small("n" * (WORKFLOW_BYTES - rest)), PLATFORM, 40, version)
         with pytest.raises(
-            ValueError, match=r"has 786,433 bytes, and at most 786,432 .* Give --tune-shards 35"
+            ValueError, match=r"has 737,281 bytes, and at most 737,280 .* Give --tune-shards 35"
         ):
             refuse_large_package(small("n" * (WORKFLOW_BYTES - rest + 1)), PLATFORM, 40, version)
 

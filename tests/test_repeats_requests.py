@@ -165,3 +165,24 @@ def test_grpc_refuses_another_value_too(repeating: Predictor) -> None:
             ask_grpc(repeating, value)
         assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
         assert RULE in caught.value.details()
+
+
+def test_what_a_user_dislikes_is_in_no_answer_until_they_meet_it_again(
+    repeating: Predictor,
+) -> None:
+    def ask(*events: tuple[str, str, float], **fields: Any) -> list[str]:
+        recent = [
+            {"item_id": item, "event_type": kind, "time": time} for item, kind, time in events
+        ]
+        answer = ask_v1(repeating, recent=recent, **fields)
+        assert answer.status_code == 200, answer.text
+        return [item["item_id"] for item in answer.json()["predictions"][0]["items"]]
+
+    now = AS_OF.timestamp() + 3600
+    own, other = ask()[0], next(item for item in ask(repeats=False) if item not in OWN)
+    assert own in OWN
+    for item in (own, other):
+        assert item not in ask((item, "dislike", now))
+        assert item not in ask((item, "view", now - 60), (item, "dislike", now))
+        assert item in ask((item, "dislike", now - 60), (item, "purchase", now))
+    assert own not in ask((own, "dislike", now), repeats="only")

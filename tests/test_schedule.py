@@ -65,7 +65,7 @@ def test_one_recurring_run_stands_however_often_one_asks(
     assert standing["service_account"] == "dawnlist-pipeline"
     assert standing["runtime_config"]["parameters"] == {
         "shop_source": "postgresql://dawn@db/shop", "shop_lake": "s3://bucket/lake",
-        "shop_store": "redis://store:6379/0", "shop": "shop",
+        "shop_store": "redis://store:6379/0", "shop": "shop", "shop_settings": "/settings/settings.yaml",
     }  # fmt: skip
     name = build_version_name(package.read_bytes())
     times = ", ".join(f"{noon + timedelta(days=day):%Y-%m-%d} 03:00:00" for day in (1, 2, 3))

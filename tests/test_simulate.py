@@ -15,10 +15,12 @@ import pyarrow.compute as pc
 import pyarrow.csv
 import pytest
 
+from dawnlist.lake.object_stores import open_object_store
 from dawnlist.simulate import ShopConfig, SimulatedShop, ground_truth, simulate_shop, write_shop
 from dawnlist.simulate.agents import HOSTILE_AGENT, SIMULATED_CRAWLERS
 from dawnlist.simulate.config import CLEAN_SHOP_ARGUMENTS
 from dawnlist.simulate.delivery import format_iso_utc
+from dawnlist.simulate.upload import LAST_FILE, ShopExistsError
 
 SMALL = ShopConfig(
     users=60, items=40, days=12, sessions_a_day=0.5, rename_day=8, sessionless_days=(3, 5)
@@ -333,6 +335,36 @@ def test_postgresql_round_trip_and_refusal(small: SimulatedShop, database: str) 
             )
     with pytest.raises(FileExistsError, match="only written to empty tables"):
         write_shop(small, database)
+
+
+@pytest.fixture(params=["s3_root", "gcs_root"])
+def bucket(request: pytest.FixtureRequest) -> str:
+    root: str = request.getfixturevalue(request.param)
+    return root
+
+
+def test_bucket_round_trip_and_refusals(small: SimulatedShop, bucket: str, tmp_path: Path) -> None:
+    write_shop(small, str(tmp_path / "shop"))
+    local = {
+        path.relative_to(tmp_path / "shop").as_posix(): path.read_bytes()
+        for path in (tmp_path / "shop").rglob("*.csv")
+    }
+    store = open_object_store(f"{bucket}/sample")
+    first_day = "interactions/2025-01-01.csv"
+    store.put(local[first_day], first_day)  # of an upload that was killed
+    write_shop(small, f"{bucket}/sample")
+    assert {stored.name for stored in store.walk("")} == set(local)
+    for name, data in local.items():
+        assert (store.get(name) or (b"",))[0] == data
+    with pytest.raises(ShopExistsError, match=f"{bucket}/sample holds a shop already"):
+        write_shop(small, f"{bucket}/sample")
+    with pytest.raises(FileExistsError, match=f"{bucket} has sample/.*, which is not of this shop"):
+        write_shop(small, bucket)
+    store.delete(LAST_FILE)
+    store.put(b"other", first_day)
+    with pytest.raises(FileExistsError, match=f"has {first_day}, which is not of this shop"):
+        write_shop(small, f"{bucket}/sample")
+    assert not store.exists(LAST_FILE)
 
 
 def test_an_unknown_url_says_what_to_give(small: SimulatedShop) -> None:

@@ -14,8 +14,9 @@ from dawnlist.components.dataset.repeat_gap import measure_repeat_gap
 from dawnlist.components.dataset.split_pairs import build_splits
 from dawnlist.components.dataset.traffic import measure_traffic
 from dawnlist.cuts import Cuts
-from dawnlist.lake.interactions import filter_time_range
+from dawnlist.lake.interactions import filter_time_range, scan_interactions
 from dawnlist.lake.lake import Lake
+from dawnlist.lake.manifest import write_manifest
 from dawnlist.model.content import ItemFeatures
 from dawnlist.model.ids import IdMap
 from dawnlist.model.splits import Splits
@@ -239,3 +240,89 @@ def test_splits_without_a_table_of_items_have_nothing_to_drop(lake: Lake) -> Non
     assert not splits.new_items("refit").any() and splits.new_items("refit").shape == (2,)
     assert (report["new_items"], report["holdout_repeat_share"], report["users"]) == (0, 0.0, 1)
     assert splits.repeat_share("validation") == 0
+
+
+def test_events_of_validation_alone_are_enough_to_train_on(lake: Lake) -> None:
+    write_interactions(lake, ("ann", "tea", 1.5 * DAY))
+    _, report = build_splits(lake, 0, NO_VERDICTS, AS_OF, window_days=30)
+    assert (report["train_pairs"], report["holdout_users"]) == (1, 0)
+
+
+def test_a_single_repeat_is_all_of_the_holdout(lake: Lake) -> None:
+    write_interactions(lake, ("ann", "tea", 60.0), ("ann", "tea", 1.0))
+    splits, _ = build_splits(lake, 0, NO_VERDICTS, AS_OF, window_days=30)
+    assert splits.repeat_share("holdout") == 1
+
+
+def test_a_lake_without_interactions_says_what_to_run(lake: Lake) -> None:
+    with pytest.raises(
+        ValueError, match=r"there is no interactions table in .*: run the clean step"
+    ):
+        scan_interactions(lake, 0, AS_OF, 30)
+
+
+def test_the_digest_of_the_settings_comes_from_the_verdicts(lake: Lake) -> None:
+    write_interactions(lake, ("ann", "tea", 60.0))
+    verdicts = NO_VERDICTS.replace_schema_metadata({"settings": "abc"})
+    assert build_splits(lake, 0, verdicts, AS_OF, 30)[0].about["settings"] == "abc"
+    assert build_splits(lake, 0, NO_VERDICTS, AS_OF, 30)[0].about["settings"] is None
+
+
+def test_the_fingerprint_of_the_holdout_follows_its_catalogue_users_and_truth(
+    tmp_path: Path,
+) -> None:
+    def fingerprint(name: str, *rows: tuple[str, str, float]) -> str:
+        shop = Lake.open(str(tmp_path), name)
+        write_interactions(shop, *rows)
+        return build_splits(shop, 0, NO_VERDICTS, AS_OF, 30)[0].holdout_fingerprint
+
+    past, truth = ("ann", "tea", 60.0), ("ann", "jam", 1.0)
+    known = fingerprint("known", past, truth)
+    assert len(known) == 16
+    assert fingerprint("same", past, truth, ("ann", "tea", 70.0)) == known
+    others = [
+        fingerprint("catalogue", past, truth, ("bob", "oat", 60.0)),
+        fingerprint("users", past, truth, ("bob", "jam", 1.0)),
+        fingerprint("truth", past, ("ann", "jam", 60.0), ("ann", "tea", 1.0)),
+        fingerprint("history", truth, ("bob", "tea", 60.0)),
+        fingerprint("name", ("ann", "tee", 60.0), truth),
+    ]
+    assert len({known, *others}) == 6
+
+
+def test_splits_with_items_survive_the_disk_twice_and_damage_is_noticed(
+    lake: Lake, tmp_path: Path
+) -> None:
+    write_interactions(lake, ("ann", "red tea", 60.0), ("bob", "green jam", 30.0))
+    write_items(lake, "red tea", "green jam", "red jam hat")
+    splits = build_at(lake, AS_OF)
+    folder = tmp_path / "deep" / "splits"
+    for _ in range(2):
+        splits.save(folder)
+    loaded = Splits.load(folder)
+    assert loaded.stock is not None and splits.stock is not None
+    assert loaded.stock.digest == splits.stock.digest
+    assert (loaded.stock.unmet, loaded.met_item_count) == (1, 2)
+    assert loaded.holdout_fingerprint == splits.holdout_fingerprint
+    assert splits.drop_unmet_items().met_item_count == 2
+    np.testing.assert_array_equal(loaded.user_index, splits.user_index)
+    for name in ("pairs.npz", "stock.npz", "about.json", "item_ids.parquet", "user_ids.parquet"):
+        splits.save(folder)
+        data = bytearray((folder / name).read_bytes())
+        data[len(data) // 2] ^= 1
+        (folder / name).write_bytes(data)
+        with pytest.raises(ValueError, match=f"{name} is not the file that MANIFEST names"):
+            Splits.load(folder)
+
+
+@pytest.mark.parametrize("name", ["pairs.npz", "stock.npz"])
+def test_pickled_objects_are_never_loaded(lake: Lake, tmp_path: Path, name: str) -> None:
+    write_interactions(lake, ("ann", "red tea", 60.0), ("bob", "green jam", 30.0))
+    write_items(lake, "red tea", "green jam")
+    build_at(lake, AS_OF).save(tmp_path / "splits")
+    with np.load(tmp_path / "splits" / name) as arrays:
+        pickled = {key: arrays[key].astype(object) for key in arrays}
+    np.savez(tmp_path / "splits" / name, **pickled)
+    write_manifest(tmp_path / "splits")
+    with pytest.raises(ValueError, match="allow_pickle"):
+        Splits.load(tmp_path / "splits")

@@ -53,7 +53,7 @@ def test_a_package_is_uploaded_run_and_followed(kubeflow: Kubeflow, package: Pat
     assert run["runtime_config"]["parameters"] == {
         "shop_source": "postgresql://dawn@db/shop", "shop_lake": "s3://bucket/lake",
         "shop_store": "redis://store:6379/0", "shop": "shop", "as_of": "2026-01-31T03:00:00Z",
-        "list_length": 10, "search": {"factors": [8.0, 16.0]},
+        "list_length": 10, "search": {"factors": [8.0, 16.0]}, "shop_settings": "/settings/settings.yaml",
     }  # fmt: skip
     link = f"{kubeflow.url}/#/runs/details/{run['run_id']}"
     assert done.out.splitlines() == [
@@ -88,7 +88,9 @@ def test_without_a_package_the_newest_version_runs_again(kubeflow: Kubeflow, pac
     kubeflow.install(package)
     done = dawnlist("submit", "--host", kubeflow.url, *SHOP, "--detach")
     [version] = kubeflow.versions
-    assert done.out.startswith(f"version {version['display_name']}: the newest uploaded version\n")
+    assert done.out.startswith(
+        f"version {version['display_name']}: the newest uploaded version for cpu nodes\n"
+    )
     version["display_name"] = "0.0.9-abc"  # of older code
     assert (
         f"; this is {version_of_package('dawnlist')}, which"
@@ -385,5 +387,5 @@ def test_what_is_required_of_a_run_that_is_not_followed_is_refused(
     kubeflow: Kubeflow, package: Path
 ) -> None:
     done = submit(kubeflow, package, "--detach", "--require-published")
-    assert done.err.startswith("dawnlist: --require-published reads the run's record: give --lake")
+    assert done.err.startswith("dawnlist: --require-published waits for the run's end: leave out")
     assert (done.code, kubeflow.runs) == (1, [])

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 import yaml
 
+from dawnlist.components.fetch.file_listing import glob_files
 from dawnlist.components.fetch.mapping_files import read_mapping_file
-from dawnlist.components.fetch.source_files import glob_files
 from dawnlist.settings import Settings
 from dawnlist.values import MAX_DESCRIPTION
 from dawnlist.yaml_documents import (

@@ -1,7 +1,5 @@
 """Clean items and users: the source's whole tables, with the same ids as the interactions."""
 
-import json
-import re
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -11,11 +9,12 @@ import pyarrow as pa
 
 from dawnlist.components.clean.availability import parse_availability
 from dawnlist.components.clean.duckdb_engine import create_landed_views
+from dawnlist.components.clean.genres import parse_genres
 from dawnlist.components.clean.items_coverage import judge_items_table
 from dawnlist.components.clean.landed_objects import LandedObject
 from dawnlist.components.clean.table_commits import overwrite_table
 from dawnlist.lake.lake import Lake
-from dawnlist.rows import coercions
+from dawnlist.rows import coercions, sql_dialects
 from dawnlist.rows.column_aliases import (
     ITEM_ALIASES,
     USER_ALIASES,
@@ -28,10 +27,6 @@ from dawnlist.settings import Settings, SourceSettings
 
 PROSE = ("title", "text")
 """Columns of prose, in which a line break separates words."""
-NO_GENRES = "(no genres listed)"
-"""What MovieLens writes for a film without genres."""
-_LIST = re.compile(r"[\[{](?P<inside>.*)[\]}]", re.DOTALL)
-"""A list as PostgreSQL, JSON and Python write it."""
 
 
 def clean_items(
@@ -121,7 +116,7 @@ def _select_entity_texts(
     raw = connection.table(landed_object.view)
     columns = {}
     for name in aliases:
-        values = [_join_list_column(raw[f"c{index}"]) for index in matches.get(name, [])]
+        values = [_write_as_text(raw[f"c{index}"], name) for index in matches.get(name, [])]
         if name in PROSE:
             values = [coercions.clean_prose(value) for value in values]
         columns[name] = coercions.coalesce_text(values)
@@ -129,9 +124,12 @@ def _select_entity_texts(
     return raw.select("key", **columns)
 
 
-def _join_list_column(column: Any) -> Any:
-    """Write a list, which Parquet may hold, as the text that other sources write for it."""
-    if not column.type().is_array():
+def _write_as_text(column: Any, name: str) -> Any:
+    """Write a list or an object, which Parquet may hold, as text that other sources write for it."""
+    kind = column.type()
+    if name == "genres" and kind.is_nested():
+        return sql_dialects.write_json(column)
+    if not kind.is_array():
         return column
     return column.map(lambda value: value.cast("string")).join("|")
 
@@ -169,41 +167,3 @@ def _count_rows(
         "rejected": landed_object.rows - rows_with_id,
         "duplicates": rows_with_id - rows,
     }
-
-
-def parse_genres(texts: Any) -> pa.Array:
-    """Parse 'A|B', 'A, B', '{A,B}' or '["A", "B"]' to the list [A, B]. NULL stays NULL."""
-    genre_lists = [_parse_genre_list(text) for text in texts.to_pylist()]
-    return pa.array(genre_lists, pa.list_(pa.string()))
-
-
-def _parse_genre_list(text: str | None) -> list[str] | None:
-    if text is None:
-        return None
-    genres = _split_genres(text)
-    return [] if genres == [NO_GENRES] else genres
-
-
-def _split_genres(text: str) -> list[str]:
-    if text.startswith("["):
-        try:
-            return list(dict.fromkeys(_collect_leaves(json.loads(text))))
-        except ValueError:
-            pass  # It is a list as Python writes it.
-    match = _LIST.fullmatch(text)
-    bare_text = match["inside"] if match else text
-    stripped_characters = " \t\"'" if match else None
-    genres = [genre.strip(stripped_characters) for genre in bare_text.replace(",", "|").split("|")]
-    return [genre for genre in genres if genre]
-
-
-def _collect_leaves(value: Any) -> list[str]:
-    """Collect the texts of a JSON list. Amazon's categories are lists of paths, which are lists."""
-    if isinstance(value, list):
-        leaves = []
-        for element in value:
-            leaves.extend(_collect_leaves(element))
-        return leaves
-    if isinstance(value, str) and value.strip():
-        return [value.strip()]
-    return []

@@ -47,6 +47,8 @@ LATEST_ARRIVAL = timedelta(days=1)
 
 Daily files end at the midnight of the source's time zone.
 """
+QUANTITY_EVENTS = ("purchase", "cart")
+"""Events of which the quantity must be above 0. Returned purchases have a negative one."""
 REJECTED_BATCH_ROWS = 10_000
 _EPOCH = ibis.timestamp("1970-01-01T00:00:00Z")
 _DERIVED_COLUMNS = ("event_id", "weight", "event_date")
@@ -222,6 +224,8 @@ def _list_reject_rules(
     latest = ibis.ifelse(arrived > last_arrival, last_arrival, arrived) + DEVICE_CLOCK_SKEW
     earliest = times.EARLIEST_EVENT_TIME
     is_rating = row.event_type == "rating"
+    # A table of all events has a quantity of 0 or nothing beside a view.
+    has_quantity = row.has_quantity & row.event_type.isin(QUANTITY_EVENTS)
     scale = settings.rating_scale
     return [
         (row.user_id.isnull(), MISSING_USER),
@@ -240,8 +244,8 @@ def _list_reject_rules(
         (is_rating & ~row.has_rating, "rating missing"),
         (is_rating & row.rating.isnull(), "rating unreadable"),
         (is_rating & ~row.rating.between(0, scale), f"rating outside 0 to {scale:g}"),
-        (row.has_quantity & row.quantity.isnull(), "quantity unreadable"),
-        (row.has_quantity & (row.quantity <= 0), "quantity not positive"),
+        (has_quantity & row.quantity.isnull(), "quantity unreadable"),
+        (has_quantity & (row.quantity <= 0), "quantity not positive"),
     ]
 
 

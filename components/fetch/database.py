@@ -74,6 +74,14 @@ class DatabaseSource:
             value = connection.execute(sa.select(text)).scalar()
         return None if value is None else str(value)
 
+    def list_passed_over(self, end: datetime) -> list[str]:
+        """List nothing: a database has no files."""
+        return []
+
+    def find_local_day(self, moment: datetime) -> date:
+        """Return the UTC day of a time."""
+        return moment.date()
+
     def count_arrivals(
         self,
         landed: Path,

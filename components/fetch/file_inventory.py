@@ -1,8 +1,10 @@
 """Find out which files of a source hold interactions, items and users."""
 
-import re
 from collections.abc import Sequence
+from dataclasses import replace
 
+from dawnlist.components.fetch.file_days import begins_with_day_folder, find_trailing_day
+from dawnlist.components.fetch.file_listing import list_source_files
 from dawnlist.components.fetch.layouts import (
     FORMATS_BY_SUFFIX,
     Layout,
@@ -12,11 +14,10 @@ from dawnlist.components.fetch.layouts import (
 )
 from dawnlist.components.fetch.mapping_files import read_mapping_file
 from dawnlist.components.fetch.public_layouts import recognise_public_layout
-from dawnlist.components.fetch.source_files import SourceFile, list_source_files
+from dawnlist.components.fetch.source_files import SourceFile
 from dawnlist.settings import SourceSettings
 
 MAPPING_SUFFIXES = (".yaml", ".yml")
-_DAY_FOLDER = re.compile(r"(?:\w+=)?\d{4}-\d{2}-\d{2}/")
 
 
 def find_inventory(url: str, settings: SourceSettings) -> SourceInventory:
@@ -44,23 +45,53 @@ def _find_in_folder(
 ) -> SourceInventory:
     inventory = SourceInventory.from_files(build_usual_layout(settings), files)
     if not inventory.interactions:
-        name = settings.interactions
-        raise FileNotFoundError(
-            f"source {url!r} holds no interactions: looked for files named by day such as "
-            f"{name}/2026-01-31.csv or event_date=2026-01-31/x.parquet, for {name}.csv, .tsv, "
-            ".jsonl or .parquet, for the files of MovieLens and of Amazon reviews; "
-            "name others in a mapping file (docs/SOURCES.md)"
-        )
+        inventory = _find_names_that_end_in_a_day(inventory, settings.interactions)
+    if not inventory.interactions:
+        raise FileNotFoundError(_explain_empty_folder(url, files, settings.interactions))
     if inventory.interactions[0].day:
-        _refuse_undated_files(inventory, files, settings.interactions)
+        _refuse_undated_files(inventory, settings.interactions)
     return inventory
 
 
-def _refuse_undated_files(
-    inventory: SourceInventory,
-    files: Sequence[SourceFile],
-    name: str,
-) -> None:
+def _explain_empty_folder(url: str, files: Sequence[SourceFile], name: str) -> str:
+    contents = "it has no file"
+    if files:
+        contents = f"it has {files[0].name!r}, which is named otherwise"
+    return (
+        f"source {url!r} holds no interactions ({contents}): looked for files named by day such as "
+        f"{name}/2026-01-31.csv, event_date=2026-01-31/x.parquet, year=2026/month=01/day=31/x.csv "
+        f"or events_20260131.csv, for {name}.csv, .tsv, .jsonl or .parquet, for the files of "
+        "MovieLens and of Amazon reviews; name others in a mapping file (docs/SOURCES.md)"
+    )
+
+
+def _find_names_that_end_in_a_day(inventory: SourceInventory, name: str) -> SourceInventory:
+    """Find files such as events_20260131.csv among those that have no other meaning.
+
+    Raises:
+        ValueError: There are names of two kinds, none of which begins with `name`.
+    """
+    groups: dict[str, list[SourceFile]] = {}
+    for file in inventory.other_files:
+        found = find_trailing_day(file.name)
+        if found is not None:
+            prefix, day = found
+            groups.setdefault(prefix, []).append(replace(file, trailing_day=day))
+    kinds = {prefix.rstrip("_-.= "): files for prefix, files in groups.items()}
+    kind = name if name in kinds else next(iter(kinds), "")
+    if len(kinds) > 1 and kind != name:
+        examples = " and ".join(repr(files[0].name) for files in list(kinds.values())[:2])
+        raise ValueError(
+            f"there are daily files of two kinds, {examples}: name those of interactions in the "
+            "settings, source.interactions, or in a mapping file (docs/SOURCES.md)"
+        )
+    interactions = kinds.get(kind, [])
+    used = {file.name for file in interactions}
+    others = [file for file in inventory.other_files if file.name not in used]
+    return replace(inventory, interactions=interactions, other_files=others)
+
+
+def _refuse_undated_files(inventory: SourceInventory, name: str) -> None:
     """Refuse a readable file that lies next to files named by day and is not named that way.
 
     Otherwise the file would silently be left out.
@@ -70,18 +101,17 @@ def _refuse_undated_files(
     """
     first_file = inventory.interactions[0]
     folder = f"{name}/" if first_file.name.startswith(f"{name}/") else ""
-    used_files = (*inventory.interactions, *inventory.items, *inventory.users)
-    used_names = {file.name for file in used_files}
-    for file in files:
-        is_readable = file.ending in FORMATS_BY_SUFFIX and file.name.startswith(folder)
-        if not is_readable or file.name in used_names:
+    for file in inventory.other_files:
+        if not file.name.startswith(folder):
             continue
-        if "/" not in file.name.removeprefix(folder):
+        place = file.name.removeprefix(folder)
+        is_other_kind = first_file.trailing_day is not None and find_trailing_day(file.name)
+        if "/" not in place and not is_other_kind:
             raise ValueError(
                 f"{file.label!r} lies beside files named by day and is not: "
                 "name it by its day or take it out"
             )
-        if _DAY_FOLDER.match(file.name, len(folder)):
+        if begins_with_day_folder(place):
             raise ValueError(
                 f"{file.label!r} lies in a folder of a day, beside files named by day in another "
                 f"way such as {first_file.label!r}: name all in one way or take it out"
@@ -89,6 +119,8 @@ def _refuse_undated_files(
 
 
 def _accept_single_file(file: SourceFile) -> SourceInventory:
+    if file.problem:
+        raise ValueError(f"source {file.label!r} {file.problem}")
     if file.ending not in FORMATS_BY_SUFFIX:
         raise ValueError(
             f"source {file.label!r} is of a kind that can't be read: give .csv, .tsv, .jsonl, "

@@ -15,16 +15,21 @@ import pyarrow.parquet as pq
 
 from dawnlist.components.fetch.arrivals import count_rows_by_hour
 from dawnlist.components.fetch.file_inventory import find_inventory
-from dawnlist.components.fetch.file_views import (
+from dawnlist.components.fetch.formats.columns import refuse_many_columns
+from dawnlist.components.fetch.formats.file_views import (
     FileView,
     open_utc_duckdb,
     prepare_file_view,
     stream_batches,
     view_query,
 )
+from dawnlist.components.fetch.formats.local_copies import LocalCopies
 from dawnlist.components.fetch.layouts import SourceInventory, TableFiles
+from dawnlist.components.fetch.local_days import find_first_hour, find_local_day
+from dawnlist.components.fetch.passed_over import describe_passed_over
 from dawnlist.components.fetch.read_ahead import RecordBatches
-from dawnlist.components.fetch.source_files import LocalCopies, SourceFile
+from dawnlist.components.fetch.source_files import SourceFile
+from dawnlist.cuts import format_iso
 from dawnlist.lake.watermark import TimeWindow
 from dawnlist.rows.coercions import coalesce_text
 from dawnlist.rows.column_aliases import (
@@ -84,15 +89,15 @@ class FileSource:
         """Read the interactions of [start, end).
 
         Of files named by day, those from the day of `start` up to the day before that of `end` are
-        read. Of other files, the rows are read by their event time. A row without a readable and
-        plausible time belongs to no window: it comes with every one, so that it is counted and
-        quarantined.
+        read, in the time zone of the settings. Of other files, the rows are read by their event
+        time. A row without a readable and plausible time belongs to no window: it comes with every
+        one, so that it is counted and quarantined.
         """
         table = self.inventory.layout.interactions
         if not self.gives_whole_days:
             yield from self._read_files(self.inventory.interactions, table, (start, end))
             return
-        first_day, last_day = start.date(), end.date()
+        first_day, last_day = self.find_local_day(start), self.find_local_day(end)
         files = []
         for file in self.inventory.interactions:
             if file.day and first_day <= file.day < last_day:
@@ -122,8 +127,8 @@ class FileSource:
     ) -> dict[str, int]:
         """Count the rows of `landed`, to which `interactions(start, end)` was written, by hour.
 
-        The rows of a daily file arrive in the first hour of its day, other rows in the hour of
-        their event time.
+        The rows of a daily file arrive in the first hour of its day that lies in the UTC day of
+        that name, other rows in the hour of their event time.
         """
         settings = self.settings
         if not self.gives_whole_days:
@@ -132,14 +137,29 @@ class FileSource:
             return count_rows_by_hour(
                 landed, matches["event_time"], settings.time_zone, settings.time_format
             )
-        day_count = (end.date() - start.date()).days
-        days = [start.date() + timedelta(days=number) for number in range(day_count)]
+        first_day = self.find_local_day(start)
+        day_count = (self.find_local_day(end) - first_day).days
+        days = [first_day + timedelta(days=number) for number in range(day_count)]
         counts = self.count_rows_by_day(days)
         if sum(counts.values()) != pq.read_metadata(landed).num_rows:
             # The files have changed since they landed. Without counts, the days lack rows in the
             # ledger until they are filled.
             return {}
-        return {f"{day}T00:00:00Z": rows for day, rows in counts.items()}
+        zone = self.settings.time_zone
+        return {format_iso(find_first_hour(day, zone)): rows for day, rows in counts.items()}
+
+    def list_passed_over(self, end: datetime) -> list[str]:
+        """List the files that are not read, each with the reason, as sentences for people.
+
+        Daily files before the window are not listed: earlier runs have read them.
+        """
+        return describe_passed_over(
+            self.inventory, self.find_local_day(end), end, self.settings.time_zone
+        )
+
+    def find_local_day(self, moment: datetime) -> date:
+        """Return the day of a time in the zone of the settings, in which files are named."""
+        return find_local_day(moment, self.settings.time_zone)
 
     def count_rows_by_day(self, days: list[date]) -> dict[date, int]:
         """Count the rows of each of the days. Days without rows are left out.
@@ -308,6 +328,7 @@ def _merge_schemas(views: Sequence[FileView]) -> pa.Schema:
     for view in views:
         for name, file_type in zip(view.names, view.types, strict=True):
             types_by_name.setdefault(name, set()).add(file_type)
+    refuse_many_columns(views[-1].file.label, list(types_by_name))
     fields = []
     for name, types in types_by_name.items():
         merged_type = pa.string() if len(types) > 1 else types.pop()

@@ -45,7 +45,7 @@ def fetch_source(
     Returns:
         The report of fetch_windows, which clean reads, with the objects of items and users, and
         with `late`: days of which the source has more rows than the lake took in (see
-        find_late_days).
+        find_late_days), and `passed_over`: sentences about files that were not read.
 
     Raises:
         ValueError: A first fetch finds no rows, or `as_of` is in the future.
@@ -67,7 +67,9 @@ def fetch_source(
     for entity in ("items", "users"):
         _land_whole_table(lake, data_source, entity, end, run, landed)
     ledger = _read_recent_ledger(table, settings.check_days)
-    landed["late"] = find_late_days(data_source, ledger, windows[-1][0], settings.check_days)
+    first_day = data_source.find_local_day(windows[-1][0])
+    landed["late"] = find_late_days(data_source, ledger, first_day, settings.check_days)
+    landed["passed_over"] = data_source.list_passed_over(end)
     return landed
 
 

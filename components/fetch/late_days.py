@@ -1,6 +1,6 @@
 """Find days of which the source has more rows than the lake took in: some arrived too late."""
 
-from datetime import datetime, timedelta
+from datetime import date, timedelta
 from typing import Any
 
 from dawnlist.components.fetch.sources import DataSource
@@ -10,10 +10,10 @@ from dawnlist.lake.ledger import Ledger
 def find_late_days(
     source: DataSource,
     ledger: Ledger,
-    start: datetime,
+    first_day: date,
     check_days: int,
 ) -> list[dict[str, Any]]:
-    """Find days, of the `check_days` before that of `start`, of which the source holds more rows.
+    """Find days, of the `check_days` before `first_day`, of which the source holds more rows.
 
     Returns `day` (ISO date), `source` and `lake` (rows) for each. Days of which the source holds
     fewer rows are left out, since sources delete what is old; so are days that the ledger does not
@@ -21,7 +21,7 @@ def find_late_days(
     """
     taken_rows = {}
     for number in range(check_days, 0, -1):
-        day = start.date() - timedelta(days=number)
+        day = first_day - timedelta(days=number)
         rows = ledger.day(day)
         if rows is not None:
             taken_rows[day] = rows

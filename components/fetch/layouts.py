@@ -23,6 +23,16 @@ FORMATS_BY_SUFFIX: dict[str, FileFormat] = {
 }
 """The ending of a file's name -> its format."""
 _DAY_GLOB = "[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]"
+_DATE_FOLDER_GLOBS = ("year=*/month=*/day=*", "[0-9][0-9][0-9][0-9]/[0-9][0-9]/[0-9][0-9]")
+_DAY_FOLDER_GLOBS = (
+    f"*={_DAY_GLOB}",
+    _DAY_GLOB,
+    *_DATE_FOLDER_GLOBS,
+    f"*=*/*={_DAY_GLOB}",
+    f"*=*/*=*/*={_DAY_GLOB}",
+)
+"""Folders of one day. Below them there may be folders of hours and of other parts."""
+_LEVELS_BELOW_A_DAY = ("*", "*/*", "*/*/*")
 
 
 def _wrap_in_tuple(value: Any) -> Any:
@@ -65,12 +75,18 @@ class TableFiles:
     """The delimiter of CSV; empty: the one of , ; | and tab that the header has most often."""
     quote: Annotated[str, Field(max_length=1)] = '"'
     """The quote character of CSV; empty: no character is a quote."""
+    escape: Annotated[str, Field(max_length=1)] = ""
+    """The character before a quote inside a value of CSV; empty: such a quote is doubled.
+
+    Without a quote character, it stands before a delimiter, a line end or a letter, as MySQL's
+    OUTFILE and PostgreSQL's COPY write them.
+    """
     columns: tuple[str, ...] = ()
     """The names of the columns of a CSV file that has no header."""
     encoding: Encodings = ("utf-8",)
     """Encodings to try; the first that fits the whole file counts."""
     compression: Literal["gz", "zst", "none"] | None = None
-    """The compression of the files; None: as the ending of their names tells."""
+    """The compression of the files; None: as their first bytes tell."""
     flags: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """New columns that list the names of the columns that hold 1.
 
@@ -135,6 +151,8 @@ class SourceInventory:
     interactions: list[SourceFile]
     items: list[SourceFile]
     users: list[SourceFile]
+    other_files: list[SourceFile] = field(default_factory=list)
+    """Files that could be read and hold none of these."""
 
     @classmethod
     def from_files(cls, layout: Layout, files: Sequence[SourceFile]) -> "SourceInventory":
@@ -142,7 +160,13 @@ class SourceInventory:
         items = _select_table_files(layout.items, files)
         users = _select_table_files(layout.users, files)
         other_files = [file for file in files if file not in items and file not in users]
-        return cls(layout, layout.interactions.select_files(other_files), items, users)
+        interactions = layout.interactions.select_files(other_files)
+        used = {file.name for file in (*items, *users, *interactions)}
+        unused_files = []
+        for file in files:
+            if file.ending in FORMATS_BY_SUFFIX and file.name not in used:
+                unused_files.append(file)
+        return cls(layout, interactions, items, users, unused_files)
 
 
 def _select_table_files(table: TableFiles | None, files: Sequence[SourceFile]) -> list[SourceFile]:
@@ -156,7 +180,9 @@ def build_usual_layout(settings: SourceSettings) -> Layout:
     the files of items and users.
     """
     name = settings.interactions
-    day_patterns = (f"{_DAY_GLOB}*", f"*={_DAY_GLOB}/*", f"{_DAY_GLOB}/*")
+    day_patterns = [f"{_DAY_GLOB}*"]
+    for folder in _DAY_FOLDER_GLOBS:
+        day_patterns.extend(f"{folder}/{level}" for level in _LEVELS_BELOW_A_DAY)
     nested_day_patterns = tuple(f"{name}/{pattern}" for pattern in day_patterns)
     patterns = (*nested_day_patterns, *day_patterns, *_build_table_patterns(name))
     items = TableFiles(_build_table_patterns(settings.items))

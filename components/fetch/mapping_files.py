@@ -2,9 +2,10 @@
 
 from pydantic import TypeAdapter, ValidationError
 
+from dawnlist.components.fetch.file_listing import glob_files
 from dawnlist.components.fetch.filesystems import explain_read_errors
 from dawnlist.components.fetch.layouts import Layout, SourceInventory, TableFiles
-from dawnlist.components.fetch.source_files import SourceFile, glob_files
+from dawnlist.components.fetch.source_files import SourceFile
 from dawnlist.settings import explain_validation_errors
 from dawnlist.yaml_documents import parse_yaml
 

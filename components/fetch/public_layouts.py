@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from dawnlist.components.fetch.formats.local_copies import read_first_line
 from dawnlist.components.fetch.layouts import Layout, SourceInventory, TableFiles
 from dawnlist.components.fetch.source_files import SourceFile, match_files
 
@@ -168,4 +169,4 @@ def _matches_layout(
     # Files named by day are no public data. On a bucket, only the days of a window are to be read.
     if first_file.day is not None:
         return False
-    return re.match(public_layout.first_line_pattern, first_file.first_line()) is not None
+    return re.match(public_layout.first_line_pattern, read_first_line(first_file)) is not None

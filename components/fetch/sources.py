@@ -21,7 +21,7 @@ class DataSource(Protocol):
 
     @property
     def gives_whole_days(self) -> bool:
-        """Whether the source gives only whole UTC days, each once it is over."""
+        """Whether the source gives only whole days, each once it is over."""
 
     def interactions(self, start: datetime, end: datetime) -> RecordBatches:
         """Read the rows that arrived in [start, end)."""
@@ -31,6 +31,12 @@ class DataSource(Protocol):
 
     def describe_newest(self) -> str | None:
         """Return the time of the newest row as text for a message; None when there is no row."""
+
+    def list_passed_over(self, end: datetime) -> list[str]:
+        """List the files that are not read for a window that ends at `end`, with the reasons."""
+
+    def find_local_day(self, moment: datetime) -> date:
+        """Return the day of a time, in UTC unless the source gives whole days of another zone."""
 
     def count_arrivals(
         self,

@@ -46,12 +46,18 @@ def notify(
 
             from dawnlist.components.notify.daily import read_run_facts, write_report
             from dawnlist.components.notify.notification import notify_recipients
+            from dawnlist.components.notify.registrations import register_run
             from dawnlist.lake.lake import Lake
             from dawnlist.records.lineage import write_lineage
 
             opened_lake = Lake.open(shop_lake, shop)
-            facts = read_run_facts(opened_lake, moment, run)
+            facts = register_run(
+                opened_lake, read_run_facts(opened_lake, moment, run), shop_settings, parameters
+            )
             print(write_report(opened_lake, facts, Path(report.path), Path(summary.path)))
             write_lineage([report, summary], [], shop_lake, shop, moment, run)
-            record["told"] = notify_recipients(opened_lake, facts, parameters)
+            record.update(
+                registrations=dict(facts.registrations),
+                told=notify_recipients(opened_lake, facts, parameters),
+            )
             print(*record["told"], sep="\n")

@@ -1,6 +1,7 @@
 """A run as its record describes it. Reports are made from this alone."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -8,7 +9,7 @@ from dawnlist.components.notify.formats import format_json_value, parse_finite, 
 from dawnlist.cuts import format_iso
 from dawnlist.messages.masking import anonymise_json
 from dawnlist.records.rule_figures import format_metric_name
-from dawnlist.records.run_records import StepRecord
+from dawnlist.records.run_records import StepRecord, find_step_report
 
 DAG_STEPS = (
     "fetch", "clean", "filter_bots", "dataset", "tune", "train", "evaluate", "gate", "refit", "recommend", "publish",
@@ -33,6 +34,8 @@ class Facts:
     """The namespace of the run."""
     records: list[StepRecord]
     """The records of the steps in the order they started, without notify."""
+    registrations: Mapping[str, str] = field(default_factory=dict)
+    """What a model registry or a tracking server has of the run, a line by the system's name."""
 
     @classmethod
     def of(cls, as_of: datetime, run: str, shop: str, records: list[StepRecord]) -> "Facts":
@@ -41,7 +44,10 @@ class Facts:
         for record in records:
             if record.get("step") != "notify":
                 clean_records.append(sanitise_json(_anonymise_error(record)))
-        return cls(as_of, sanitise_json(run), shop, clean_records)
+        registrations = find_step_report(records, "notify").get("registrations")
+        if not isinstance(registrations, dict):
+            registrations = {}
+        return cls(as_of, sanitise_json(run), shop, clean_records, sanitise_json(registrations))
 
     @property
     def as_of_text(self) -> str:

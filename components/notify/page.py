@@ -133,6 +133,7 @@ def list_run_attributes(facts: Facts) -> list[tuple[str, str]]:
     code = ", ".join(sorted(code_versions)) or MISSING_VALUE_MARK
     attributes.append(("Code", code))
     attributes.append(("Steps", format_duration(facts.step_seconds)))
+    attributes += facts.registrations.items()
     return attributes
 
 
@@ -193,6 +194,7 @@ PAGE_SECTIONS = (
         [unknown_events.build_unknown_events_table],
         section_notes.note_unknown_events,
     ),
+    SectionSpec("Files", [tables.build_passed_over_table]),
     SectionSpec("Late rows", [tables.build_late_rows_table], section_notes.note_backfill),
     SectionSpec("Withdrawn items", [item_tables.build_withdrawn_table]),
     SectionSpec("Freshness and drift", [tables.build_freshness_table]),

@@ -28,6 +28,7 @@ from dawnlist.components.notify.tables import (
     count_quarantined_rows,
     describe_backfill,
     describe_dropped_events,
+    describe_passed_over_files,
 )
 from dawnlist.components.notify.unknown_events import (
     build_unknown_events_table,
@@ -78,6 +79,8 @@ def render_markdown_summary(facts: Facts) -> str:
         if table is not None:
             lines += ["", f"## {title}", "", *_render_markdown_table(table)]
     lines += ["", escape_markdown(_summarise_time(facts)), ""]
+    for line in list_registrations(facts):
+        lines += [escape_markdown(line), ""]
     return "\n".join(lines)
 
 
@@ -93,8 +96,14 @@ def render_log_report(facts: Facts) -> str:
         if table is not None:
             blocks.append(align_rows(table))
     blocks.append(_list_step_durations(facts))
+    blocks.append(list_registrations(facts))
     blocks.append([f"{outcome.label.upper()}: {outcome.sentence}"])
     return "\n\n".join("\n".join(lines) for lines in blocks if lines)
+
+
+def list_registrations(facts: Facts) -> list[str]:
+    """List what other systems have of the run, a line for each."""
+    return [f"{system}: {text}" for system, text in facts.registrations.items()]
 
 
 def _list_step_summaries(facts: Facts) -> list[str]:
@@ -124,6 +133,7 @@ def summarise_steps(facts: Facts) -> list[tuple[str, str]]:
         ("rows", _summarise_rows(facts)),
         ("unknown", describe_unknown_events(facts)),
         ("late", describe_backfill(facts)),
+        ("files", describe_passed_over_files(facts)),
         ("items", describe_withdrawn_items(facts)),
         ("bots", describe_dropped_events(facts)),
         ("splits", _summarise_splits(facts)),

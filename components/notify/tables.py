@@ -110,6 +110,21 @@ def describe_backfill(facts: Facts) -> str:
     )
 
 
+def describe_passed_over_files(facts: Facts) -> str:
+    """Name the files of the source that were not read; empty when there are none."""
+    sentences = facts.get_value("fetch", "passed_over")
+    if not isinstance(sentences, list):
+        return ""
+    return "; ".join(format_json_value(sentence) for sentence in sentences)
+
+
+def build_passed_over_table(facts: Facts) -> TextTable | None:
+    """List the files of the source that were not read, each in a sentence."""
+    text = describe_passed_over_files(facts)
+    rows = [[text]] if text else []
+    return build_table(["files that were not read"], rows)
+
+
 def build_freshness_table(facts: Facts) -> TextTable | None:
     """Show how recent the rows are, and how much the last day differs from those before."""
     rows = _list_fetch_times(facts)

@@ -62,11 +62,12 @@ class Ledger:
             rows_by_hour[_to_hour_number(parse_as_of(hour_text))] = rows
         hours = dict(self.hours)
         first = min((_find_first_whole_hour(start) for start, _ in windows), default=0)
+        start_hour = min((_to_hour_number(start) for start, _ in windows), default=0)
         for hour, rows in rows_by_hour.items():
             # a source that knows only days counts a day's rows at the day's first hour, which may
             # lie before the window
-            is_midnight = hour % 24 == 0
-            if is_midnight and hour < first and hour in self.hours:
+            is_whole = hour < start_hour or hour % 24 == 0
+            if is_whole and hour < first and hour in self.hours:
                 hours[hour] = rows
         for window in windows:
             for hour in _list_whole_hours(window):

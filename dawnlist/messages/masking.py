@@ -14,6 +14,9 @@ from typing import Any, Final
 from dawnlist.urls import (
     API_KEY,
     JWT_KEY,
+    MLFLOW_PASSWORD,
+    MLFLOW_TOKEN,
+    MODEL_REGISTRY_TOKEN,
     NOTIFY_URLS,
     REDIS_PASSWORD,
     SOURCE_PASSWORD,
@@ -23,6 +26,7 @@ from dawnlist.urls import (
 MASK: Final = "***"
 SECRET_VARIABLES: Final = (
     SOURCE_PASSWORD, REDIS_PASSWORD, API_KEY, JWT_KEY, NOTIFY_URLS, "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN",
+    MODEL_REGISTRY_TOKEN, MLFLOW_TOKEN, MLFLOW_PASSWORD,
 )  # fmt: skip
 """Environment variables whose values are masked wherever they occur."""
 SECRET_SEPARATORS: Final = {NOTIFY_URLS: r"\s+", API_KEY: r"\s*,\s*"}

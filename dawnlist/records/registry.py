@@ -211,6 +211,21 @@ def find_incumbent(lake: Lake, as_of: datetime) -> Publication | None:
     return publication
 
 
+def list_recent_publications(lake: Lake, limit: int) -> list[Publication]:
+    """Return the newest publications that went live and were not rolled back, the oldest first.
+
+    A publication that the lake has lost is left out.
+    """
+    champion = lake.read_json(CHAMPION_FILE, types=_CHAMPION_TYPES) or {"history": []}
+    publications = []
+    for entry in champion["history"][-limit:]:
+        path = _locate_publication(entry["as_of"], entry["run"], entry["token"])
+        publication = lake.read_json(*path, types=_PUBLICATION_TYPES)
+        if publication is not None:
+            publications.append(publication)
+    return publications
+
+
 def load_model(lake: Lake, publication: Publication) -> FactorModel:
     """Load the published model.
 

@@ -15,6 +15,7 @@ UTC_TIMESTAMP: Final = "timestamp('UTC')"
 """The Ibis type of a UTC time."""
 _FLOAT_PATTERN = r"\A[+-]?(\d{1,99}(\.\d*)?|\.\d+)([eE](\+?\d{1,2}|-\d{1,3}))?\z"
 """Numbers with so few digits that they are finite."""
+_UTC_NAMES = r"(Z|UTC|GMT)\z"
 TIME_DIRECTIVES: Final = {
     "%Y": "y",
     "%m": "M",
@@ -25,6 +26,9 @@ TIME_DIRECTIVES: Final = {
     "%p": "a",
     "%M": "m",
     "%S": "s",
+    "%f": "SSSSSS",
+    "%z": "xx",
+    "%a": "",
 }
 """Directives of a time format: those of Python and DuckDB -> those of Spark."""
 
@@ -41,7 +45,7 @@ def is_spark(value: IbisValue) -> bool:
 
 
 def _declare_builtin(
-    name: str, argument_types: tuple[str, ...], result_type: str
+    name: str, argument_types: tuple[Any, ...], result_type: str
 ) -> Callable[..., IbisValue]:
     """Declare a function that an engine has and Ibis does not know, of one or two arguments."""
     # Ibis reads the number of arguments from the stub, and never calls it
@@ -68,6 +72,7 @@ _to_instant = _declare_builtin("timezone", ("string", "timestamp"), UTC_TIMESTAM
 _to_clock = _declare_builtin("timezone", ("string", UTC_TIMESTAMP), "timestamp")
 _to_utc_timestamp = _declare_builtin("to_utc_timestamp", (UTC_TIMESTAMP, "string"), UTC_TIMESTAMP)
 _try_strptime = _declare_builtin("try_strptime", ("string", "string"), "timestamp")
+_try_strptime_with_zone = _declare_builtin("try_strptime", ("string", "string"), UTC_TIMESTAMP)
 _try_to_timestamp = _declare_builtin("try_to_timestamp", ("string", "string"), UTC_TIMESTAMP)
 _epoch_us = _declare_builtin("epoch_us", (UTC_TIMESTAMP,), "int64")
 _octet_length = _declare_builtin("strlen", ("string",), "int64")
@@ -129,17 +134,48 @@ def _parse_iso_time_on_spark(value: IbisValue, zone: str) -> IbisValue:
 
 def parse_formatted_time(value: IbisValue, time_format: str, zone: str) -> IbisValue:
     """Parse text in a format of `TIME_DIRECTIVES`, on the clocks of `zone`; the result is UTC."""
+    has_zone = "%z" in time_format
     if is_spark(value):
-        for directive, letters in TIME_DIRECTIVES.items():
-            time_format = time_format.replace(directive, letters)
-        spark_time = _try_to_timestamp(value, time_format)
-        return spark_time if zone == "UTC" else _to_utc_timestamp(spark_time, zone)
+        spark_time = _parse_formatted_time_on_spark(value, time_format)
+        if has_zone or zone == "UTC":
+            return spark_time
+        return _to_utc_timestamp(spark_time, zone)
     # DuckDB would take 'epoch' and 'infinity' for times
     has_digit = value.re_search(r"\d")
+    if has_zone:
+        with_offset = value.re_replace(_UTC_NAMES, "+0000")
+        time = _try_strptime_with_zone(with_offset, time_format)
+        return ibis.ifelse(has_digit, time, ibis.null(UTC_TIMESTAMP))
     clock_time = ibis.ifelse(has_digit, _try_strptime(value, time_format), ibis.null("timestamp"))
     if zone == "UTC":
         return clock_time.cast(UTC_TIMESTAMP)
     return _localise(clock_time, zone)
+
+
+def _parse_formatted_time_on_spark(value: IbisValue, time_format: str) -> IbisValue:
+    """Parse text in a format on Spark, which reads no weekdays and offsets of one form only."""
+    text = value
+    if "%a" in time_format:
+        text = text.re_replace(r"(?i)\b(mon|tue|wed|thu|fri|sat|sun)[a-z]*", "")
+    if "%z" in time_format:
+        text = text.re_replace(_UTC_NAMES, "+0000")
+        text = text.re_replace(r"([+-]\d\d):?(\d\d)\z", "$1$2")
+        text = text.re_replace(r"([ \d][+-]\d\d)\z", "$100")
+    for directive, letters in TIME_DIRECTIVES.items():
+        time_format = time_format.replace(directive, letters)
+    return _try_to_timestamp(text, time_format)
+
+
+def rearrange_text(value: IbisValue, pattern: str, order: str) -> IbisValue:
+    r"""Replace what matches by `order`, in which \1 is the pattern's first group."""
+    if is_spark(value):
+        order = order.replace("\\", "$")
+    return value.re_replace(pattern, order)
+
+
+def write_json(column: IbisValue) -> IbisValue:
+    """Write lists and objects as JSON text, on DuckDB."""
+    return _declare_builtin("to_json", (column.type(),), "string")(column)
 
 
 def _has_zone(value: IbisValue) -> IbisValue:

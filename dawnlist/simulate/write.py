@@ -1,4 +1,4 @@
-"""Write a simulated shop to where production has it: SQLite, PostgreSQL or a folder of CSV files.
+"""Write a simulated shop to where production has it: SQLite, PostgreSQL, or CSV files in a folder or bucket.
 
 A target is written whole or not at all, and a target that isn't empty is never changed.
 """
@@ -20,6 +20,7 @@ import pyarrow.csv
 
 from dawnlist.simulate.config import ShopConfig
 from dawnlist.simulate.shop import CountProgress, SimulatedShop, ignore_progress
+from dawnlist.simulate.upload import BUCKET_SCHEMES, ShopExistsError, upload_shop
 from dawnlist.urls import SOURCE_PASSWORD
 
 if TYPE_CHECKING:
@@ -34,12 +35,14 @@ def write_shop(shop: SimulatedShop, url: str, progress: CountProgress = ignore_p
 
     Args:
         shop: The shop.
-        url: `sqlite:///path.db`, `postgresql://user@host/database`, `file:///folder` or a folder's
-            path. A PostgreSQL password is only read from DAWNLIST_SOURCE_PASSWORD.
+        url: `sqlite:///path.db`, `postgresql://user@host/database`, `file:///folder`, a folder's
+            path, `s3://bucket/prefix` or `gs://bucket/prefix`. A PostgreSQL password is only read
+            from DAWNLIST_SOURCE_PASSWORD.
         progress: Called with the rows done and the rows in all, after each block of rows.
 
     Raises:
-        FileExistsError: The target isn't empty.
+        ShopExistsError: The target isn't empty. In a bucket it holds a whole shop.
+        FileExistsError: The target in a bucket holds something else than this shop.
         ValueError: The URL is of another kind, or names no file.
     """
     total = sum(table.num_rows for table in shop.tables().values())
@@ -58,10 +61,12 @@ def write_shop(shop: SimulatedShop, url: str, progress: CountProgress = ignore_p
     elif scheme in ("", "file"):
         folder = _parse_path(url, "file://") if scheme else Path(url)
         _write_folder(shop, folder, count)
+    elif scheme in BUCKET_SCHEMES:
+        _write_bucket(shop, url, count)
     else:
         raise ValueError(
             f"can't write a shop to {scheme}://…; "
-            "give sqlite:///FILE, postgresql://…, file:///… or a folder"
+            "give sqlite:///FILE, postgresql://…, a folder, s3://… or gs://…"
         )
 
 
@@ -86,7 +91,7 @@ def _iterate_batches(table: pa.Table) -> Iterator[pa.Table]:
 
 def _write_sqlite(shop: SimulatedShop, path: Path, count: Callable[[int], None]) -> None:
     if path.exists() and path.stat().st_size:
-        raise FileExistsError(
+        raise ShopExistsError(
             f"{path} exists already; a shop is only written to a new file: "
             "remove it or name another"
         )
@@ -148,7 +153,7 @@ def _write_postgresql(shop: SimulatedShop, url: str, count: Callable[[int], None
 def _create_postgresql_table(
     connection: "psycopg.Connection[Any]", name: str, column_names: list[str]
 ) -> None:
-    """Create a table if there is none; raises FileExistsError if it has rows."""
+    """Create a table if there is none; raises ShopExistsError if it has rows."""
     definitions = []
     for column in column_names:
         is_time = name == "interactions" and column == "received_at"
@@ -158,7 +163,7 @@ def _create_postgresql_table(
     connection.execute(create.encode())
     first_row = connection.execute(f"SELECT 1 FROM {name} LIMIT 1".encode()).fetchone()
     if first_row:
-        raise FileExistsError(
+        raise ShopExistsError(
             f"table {name} of the database has rows already; "
             "a shop is only written to empty tables: drop them or name another database"
         )
@@ -166,7 +171,7 @@ def _create_postgresql_table(
 
 def _write_folder(shop: SimulatedShop, path: Path, count: Callable[[int], None]) -> None:
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        raise FileExistsError(
+        raise ShopExistsError(
             f"{path} isn't empty; a shop is only written to a new folder: remove it or name another"
         )
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -178,6 +183,13 @@ def _write_folder(shop: SimulatedShop, path: Path, count: Callable[[int], None])
     except BaseException:
         shutil.rmtree(unfinished, ignore_errors=True)
         raise
+
+
+def _write_bucket(shop: SimulatedShop, url: str, count: Callable[[int], None]) -> None:
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        _fill_folder(shop, folder, count)
+        upload_shop(folder, url)
 
 
 def _fill_folder(shop: SimulatedShop, folder: Path, count: Callable[[int], None]) -> None:

@@ -20,6 +20,8 @@ MAX_RECENT_EVENTS: Final = 50
 RECENT_EVENTS_TTL_SECONDS: Final = 2 * 86_400
 """A user's events are deleted this long after the last one. A daily run has used them by then."""
 MAX_EVENT_BYTES: Final = 1_000
+DISLIKE_TYPE: Final = "dislike"
+"""The type of an event after which its item is in no answer, until the user meets it again."""
 
 APPEND_SCRIPT: Final = """
 local lines = (redis.call('GET', KEYS[1]) or '') .. ARGV[1]

@@ -9,13 +9,11 @@ from typing import Any
 
 import duckdb
 
+from dawnlist.components.fetch.file_listing import list_source_files
+from dawnlist.components.fetch.filesystems import REMOTE_SCHEMES
+from dawnlist.components.fetch.formats.local_copies import LocalCopies
 from dawnlist.components.fetch.layouts import FORMATS_BY_SUFFIX
-from dawnlist.components.fetch.source_files import (
-    REMOTE_SCHEMES,
-    LocalCopies,
-    SourceFile,
-    list_source_files,
-)
+from dawnlist.components.fetch.source_files import SourceFile
 from dawnlist.components.filter_bots.verdicts import judge_events
 from dawnlist.cuts import format_iso
 from dawnlist.lake.lake import Lake
@@ -83,7 +81,7 @@ def _load_log(connection: duckdb.DuckDBPyConnection, file: SourceFile, assets: b
     """Fill the table `source` from an access log, and count its lines in a sentence."""
     # The local copies are deleted together with this object.
     copies = LocalCopies()
-    path = copies.get_local_path(file, file.compression, ("utf-8", "latin-1"))
+    path = copies.get_local_path(file, encodings=("utf-8", "latin-1"))
     log = access_log.load_access_log(connection, path, file.label, assets)
     summary = f"{log.lines:,} lines: {log.events:,} events"
     if log.assets:

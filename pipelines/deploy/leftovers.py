@@ -18,6 +18,7 @@ PRUNABLE_KINDS: Final = (
     ("serving.kserve.io/v1beta1", "InferenceService"),
     ("serving.kserve.io/v1alpha1", "ServingRuntime"),
     ("batch/v1", "CronJob"),
+    ("batch/v1", "Job"),
     ("apps/v1", "Deployment"),
     ("apps/v1", "StatefulSet"),
     ("policy/v1", "PodDisruptionBudget"),

@@ -32,6 +32,7 @@ APPLY_ORDER = (
     "StatefulSet",
     "Deployment",
     "CronJob",
+    "Job",
     "ServingRuntime",
     "InferenceService",
 )

@@ -1,6 +1,7 @@
 """The commands `collect` and `events …`: take events of people, and look at their streams."""
 
 import json
+import os
 import sys
 from enum import StrEnum
 from typing import Annotated
@@ -84,6 +85,31 @@ def collect_command(
                 commands.append(["collect", f"--role={child_role}", *shared])
         with background.run_children(commands):
             server.run_collector(url, namespace, shop_settings.collector, host, port)
+
+
+def demo_shop_command(
+    predictor: Annotated[
+        str, typer.Option(help="Address of a predictor, as this machine reaches it.")
+    ] = "http://127.0.0.1:8080",
+    collector: Annotated[
+        str, typer.Option(help="Address of a collector, as browsers reach it.")
+    ] = "http://127.0.0.1:8081",
+    key: Annotated[str, typer.Option(help="The collector's publishable key, if it has any.")] = "",
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535)] = 8082,
+) -> None:
+    """Show a small shop page, on which a click changes the shelf.
+
+    It needs a predictor (`dawnlist serve`) and a collector (`dawnlist collect`) of one store. The
+    predictor's key comes from DAWNLIST_API_KEY.
+
+    Example: `dawnlist demo-shop`, then open http://127.0.0.1:8082
+    """
+    from dawnlist.serving.demo_shop.server import run_demo_shop
+    from dawnlist.urls import API_KEY
+
+    typer.echo(f"open http://{host}:{port}")
+    run_demo_shop(predictor, collector, key, os.environ.get(API_KEY, ""), host, port)
 
 
 @events_app.command("tail")

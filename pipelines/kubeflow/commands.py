@@ -8,12 +8,7 @@ import typer
 from dawnlist.cuts import format_iso
 from dawnlist.pipelines import option_parsing
 from dawnlist.pipelines.kubeflow import options
-from dawnlist.pipelines.options import (
-    ForceOption,
-    FormatOption,
-    NamespaceOption,
-    RequirePublishedOption,
-)
+from dawnlist.pipelines.options import ForceOption, FormatOption, RequirePublishedOption
 from dawnlist.pipelines.placement_options import PlacementOptions, add_placement_options
 
 PIPELINE_NAME = "dawnlist-daily"
@@ -26,8 +21,9 @@ def submit_command(
     lake: options.ClusterLakeOption = "",
     redis: options.ClusterStoreOption = "",
     as_of: options.SubmitAsOfOption = "",
-    namespace: NamespaceOption = "default",
+    namespace: options.ShopNameOption = "",
     settings: options.ClusterSettingsOption = "",
+    shop: options.ShopFileOption = "",
     assignments: options.AssignmentsOption = [],  # noqa: B006 - typer reads the default
     force: ForceOption = None,
     package: options.PackageOption = None,
@@ -51,26 +47,30 @@ def submit_command(
     from dawnlist.lake.lake import Lake
     from dawnlist.pipelines.kubeflow.client import KfpClient
     from dawnlist.pipelines.kubeflow.output import show_run_progress, show_submitted_run
-    from dawnlist.pipelines.kubeflow.parameters import collect_option_values
+    from dawnlist.pipelines.kubeflow.shop_values import collect_option_values
     from dawnlist.pipelines.kubeflow.submission import ensure_experiment, start_run
     from dawnlist.pipelines.kubeflow.version_choice import PackageChoice, choose_version
     from dawnlist.pipelines.publication import check_publication_in_lake
 
-    if require_published and (detach or not lake):
-        raise ValueError("--require-published reads the run's record: give --lake, and no --detach")
-    values = collect_option_values(source, lake, redis, namespace, settings)
+    if require_published and detach:
+        raise ValueError("--require-published waits for the run's end: leave out --detach")
+    values = collect_option_values(source, lake, redis, namespace, settings, shop)
+    namespace = values["shop"]
     if as_of:
         values["as_of"] = format_iso(option_parsing.parse_past_as_of(as_of))
     if force is not None:
         values["force_publish"] = option_parsing.parse_force_reason(force)
     client = KfpClient(host, space)
-    package_choice = PackageChoice(pipeline, package, placement_options)
-    version, parameters = choose_version(client, package_choice, values, assignments)
-    experiment_id = ensure_experiment(client, _name_experiment(experiment, namespace))
+    experiment = _name_experiment(experiment, namespace)
+    recurring_run = _name_recurring_run(pipeline, namespace)
+    choice = PackageChoice(pipeline, package, placement_options, experiment, recurring_run)
+    version, parameters = choose_version(client, choice, values, assignments)
+    experiment_id = ensure_experiment(client, experiment)
     run_name = f"{pipeline} {namespace} {as_of or 'now'}"
     run_id = start_run(client, version, experiment_id, run_name, parameters, account)
     show_submitted_run(client, run_id, version)
     if not detach:
+        lake = parameters["shop_lake"]
         code = show_run_progress(client, run_id, version, lake, namespace, pending_minutes)
         if code == 0 and require_published:
             code = check_publication_in_lake(Lake.open(lake, namespace), run_id)
@@ -89,8 +89,9 @@ def schedule_command(
     source: options.ClusterSourceOption = "",
     lake: options.ClusterLakeOption = "",
     redis: options.ClusterStoreOption = "",
-    namespace: NamespaceOption = "default",
+    namespace: options.ShopNameOption = "",
     settings: options.ClusterSettingsOption = "",
+    shop: options.ShopFileOption = "",
     assignments: options.AssignmentsOption = [],  # noqa: B006 - typer reads the default
     catch_up: options.CatchUpOption = False,
     package: options.PackageOption = None,
@@ -109,24 +110,27 @@ def schedule_command(
     from dawnlist.pipelines.kubeflow.catch_up import open_catch_up_lake, run_missing_days
     from dawnlist.pipelines.kubeflow.client import KfpClient
     from dawnlist.pipelines.kubeflow.output import show_schedule
-    from dawnlist.pipelines.kubeflow.parameters import collect_option_values
     from dawnlist.pipelines.kubeflow.recurring_runs import RecurringRunSpec, ensure_recurring_run
     from dawnlist.pipelines.kubeflow.schedules import parse_schedule
+    from dawnlist.pipelines.kubeflow.shop_values import collect_option_values
     from dawnlist.pipelines.kubeflow.submission import ensure_experiment
     from dawnlist.pipelines.kubeflow.version_choice import PackageChoice, choose_version
 
     due_times = parse_schedule(cron)
-    values = collect_option_values(source, lake, redis, namespace, settings)
+    values = collect_option_values(source, lake, redis, namespace, settings, shop)
+    namespace, lake = values["shop"], values.get("shop_lake", "")
     opened_lake = None
     if catch_up:
         opened_lake = open_catch_up_lake(lake, namespace)
     client = KfpClient(host, space)
-    package_choice = PackageChoice(pipeline, package, placement_options)
-    version, parameters = choose_version(client, package_choice, values, assignments)
-    experiment_id = ensure_experiment(client, _name_experiment(experiment, namespace))
+    experiment = _name_experiment(experiment, namespace)
+    recurring_run = _name_recurring_run(pipeline, namespace)
+    choice = PackageChoice(pipeline, package, placement_options, experiment, recurring_run)
+    version, parameters = choose_version(client, choice, values, assignments)
+    experiment_id = ensure_experiment(client, experiment)
     spec = RecurringRunSpec(
         experiment_id,
-        _name_recurring_run(pipeline, namespace),
+        recurring_run,
         version,
         due_times,
         parameters,
@@ -138,7 +142,8 @@ def schedule_command(
 
 
 def unschedule_command(
-    namespace: NamespaceOption = "default",
+    namespace: options.ShopNameOption = "",
+    shop: options.ShopFileOption = "",
     host: options.KfpHostOption = "",
     space: options.KfpNamespaceOption = "",
     experiment: options.ExperimentOption = "",
@@ -150,7 +155,9 @@ def unschedule_command(
     """
     from dawnlist.pipelines.kubeflow import recurring_runs, submission
     from dawnlist.pipelines.kubeflow.client import KfpClient
+    from dawnlist.pipelines.kubeflow.shop_values import read_shop_section
 
+    namespace = namespace or read_shop_section(shop).name
     client = KfpClient(host, space)
     name = _name_recurring_run(pipeline, namespace)
     experiment_id = submission.find_experiment(client, _name_experiment(experiment, namespace))
@@ -166,9 +173,10 @@ def unschedule_command(
 
 
 def shop_status_command(
-    namespace: NamespaceOption = "default",
+    namespace: options.ShopNameOption = "",
     lake: options.ClusterLakeOption = "",
     redis: options.ClusterStoreOption = "",
+    shop: options.ShopFileOption = "",
     host: options.KfpHostOption = "",
     space: options.KfpNamespaceOption = "",
     experiment: options.ExperimentOption = "",
@@ -185,8 +193,11 @@ def shop_status_command(
     from dawnlist.pipelines.kubeflow.client import KfpClient
     from dawnlist.pipelines.kubeflow.controller_check import find_controller_fault
     from dawnlist.pipelines.kubeflow.output import show_shop_status, show_warning
+    from dawnlist.pipelines.kubeflow.shop_values import read_shop_section
     from dawnlist.pipelines.kubeflow.status import read_shop_status
 
+    shop_section = read_shop_section(shop)
+    namespace = namespace or shop_section.name
     option_parsing.refuse_unknown_format(format_)
     client, no_cluster = None, None
     try:
@@ -200,8 +211,8 @@ def shop_status_command(
         _name_recurring_run(pipeline, namespace),
         _name_experiment(experiment, namespace),
         namespace,
-        lake,
-        redis,
+        lake or shop_section.lake,
+        redis or shop_section.store,
         last,
     )
     status["no_cluster"] = no_cluster

@@ -17,7 +17,28 @@ ClusterStoreOption = Annotated[
     str, typer.Option(help="URL of the store, e.g. `redis://HOST:6379/0`, without a password.")
 ]
 ClusterSettingsOption = Annotated[
-    str, typer.Option("--settings", help="URI of the shop's settings, as the pods reach it.")
+    str,
+    typer.Option(
+        "--settings",
+        help="URI of the shop's settings, as the pods reach it; default: `/settings/settings.yaml`, "
+        "where each pod mounts the config map `dawnlist-settings`, if there is one.",
+    ),
+]
+ShopFileOption = Annotated[
+    str,
+    typer.Option(
+        "--shop",
+        help="The shop's settings file, as this machine reads it. Its section `shop` has what is not "
+        "given by --source, --lake, --redis, --namespace and --settings.",
+    ),
+]
+ShopNameOption = Annotated[
+    str,
+    typer.Option(
+        "--namespace",
+        help="The shop's name. It prefixes every path and key. Default: the one of --shop, else "
+        "`default`.",
+    ),
 ]
 SubmitAsOfOption = Annotated[
     str,

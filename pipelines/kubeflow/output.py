@@ -8,7 +8,7 @@ from rich.markup import escape
 
 from dawnlist.pipelines.kubeflow import schedules
 from dawnlist.pipelines.kubeflow.client import KfpClient
-from dawnlist.pipelines.kubeflow.parameters import collect_step_names
+from dawnlist.pipelines.kubeflow.parameters import collect_step_names, read_node_kind
 from dawnlist.pipelines.kubeflow.recurring_runs import RecurringRunSpec
 from dawnlist.pipelines.kubeflow.run_display import TerminalDisplay, describe_waiting_pod
 from dawnlist.pipelines.kubeflow.run_following import follow_run
@@ -35,7 +35,8 @@ def show_version(version: PipelineVersion, uploaded: bool, chosen: bool) -> None
         _print_clean(f"version {version.name}: already uploaded")
         return
     installed = read_installed_version("dawnlist")
-    message = f"version {version.name}: the newest uploaded version"
+    nodes = read_node_kind(version.spec)
+    message = f"version {version.name}: the newest uploaded version for {nodes} nodes"
     if not version.name.startswith(f"{installed}-"):
         message += f"; this is {installed}, which --package, --nodes or --image upload"
     _print_clean(message)

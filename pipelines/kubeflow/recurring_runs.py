@@ -164,7 +164,13 @@ def _describe_differences(
 
 
 def read_version_name(client: KfpClient, run: Any) -> str | None:
-    """Read the name of the version that a recurring run runs.
+    """Read the name of the version that a recurring run runs; None when there is none."""
+    version = read_version(client, run)
+    return None if version is None else str(version.display_name)
+
+
+def read_version(client: KfpClient, run: Any) -> Any:
+    """Read the version that a recurring run runs.
 
     None when the version has been deleted, or when the recurring run has none.
     """
@@ -172,10 +178,9 @@ def read_version_name(client: KfpClient, run: Any) -> str | None:
     if reference is None:
         return None
     try:
-        version = client.get_pipeline_version(reference.pipeline_id, reference.pipeline_version_id)
+        return client.get_pipeline_version(reference.pipeline_id, reference.pipeline_version_id)
     except LookupError:
         return None
-    return str(version.display_name)
 
 
 def delete_recurring_runs(client: KfpClient, runs: list[Any]) -> None:

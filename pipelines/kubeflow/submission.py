@@ -3,13 +3,22 @@
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
 from dawnlist.pipelines.kubeflow.client import KfpClient, silence_sdk
-from dawnlist.pipelines.kubeflow.parameters import PipelineSpec, read_spec, unwrap_pipeline_spec
+from dawnlist.pipelines.kubeflow.descriptions import describe_pipeline, describe_version
+from dawnlist.pipelines.kubeflow.parameters import (
+    PipelineSpec,
+    read_node_kind,
+    read_spec,
+    unwrap_pipeline_spec,
+)
 from dawnlist.pipelines.package import build_version_name
 
+SEARCHED_VERSIONS: Final = 100
+"""How many of a pipeline's newest versions are looked at."""
 FINAL_STATES: Final = ("SUCCEEDED", "FAILED", "SKIPPED", "CANCELED")
 """The states in which a run or a task has ended."""
 
@@ -36,29 +45,48 @@ def ensure_version_uploaded(
         The version, and whether it was uploaded.
     """
     name = build_version_name(package.read_bytes())
+    spec = read_spec(package)
     uploaded_pipeline = _find_pipeline(client, pipeline)
     if uploaded_pipeline is None:
-        uploaded_pipeline = _create_pipeline(client, pipeline)
+        uploaded_pipeline = _create_pipeline(client, pipeline, describe_pipeline(spec))
     pipeline_id = uploaded_pipeline.pipeline_id
     name_filter = build_equals_filter("display_name", name)
-    versions = _list_newest_versions(client, pipeline_id, name_filter)
-    if versions:
-        return _to_version(versions[0]), False
+    page = client.list_pipeline_versions(pipeline_id, page_size=1, filter=name_filter)
+    if page.pipeline_versions:
+        return _to_version(page.pipeline_versions[0]), False
     with silence_sdk():
-        uploaded = client.upload_pipeline_version(str(package), name, pipeline_id=pipeline_id)
+        uploaded = client.upload_pipeline_version(
+            str(package), name, pipeline_id=pipeline_id, description=describe_version(spec)
+        )
     version = PipelineVersion(
-        pipeline_id, uploaded.pipeline_version_id, uploaded.display_name, read_spec(package)
+        pipeline_id, uploaded.pipeline_version_id, uploaded.display_name, spec
     )
     return version, True
 
 
-def find_newest_version(client: KfpClient, pipeline: str) -> PipelineVersion | None:
-    """Find the version of a pipeline that was created last; None when there is none."""
+def find_newest_version(client: KfpClient, pipeline: str, nodes: str) -> PipelineVersion | None:
+    """Find the version of a pipeline that was created last; None when there is none.
+
+    Versions that were compiled for `nodes`, which is "cpu" or "gpu", go before others.
+    """
     uploaded_pipeline = _find_pipeline(client, pipeline)
     if uploaded_pipeline is None:
         return None
-    versions = _list_newest_versions(client, uploaded_pipeline.pipeline_id)
-    return _to_version(versions[0]) if versions else None
+
+    def list_page(token: str) -> Any:
+        return client.list_pipeline_versions(
+            uploaded_pipeline.pipeline_id, token, page_size=10, sort_by="created_at desc"
+        )
+
+    newest = None
+    for found in islice(iter_pages(list_page, "pipeline_versions"), SEARCHED_VERSIONS):
+        version = _to_version(found)
+        if "root" not in version.spec:
+            continue
+        if read_node_kind(version.spec) == nodes:
+            return version
+        newest = newest or version
+    return newest
 
 
 def find_experiment(client: KfpClient, name: str) -> str | None:
@@ -145,22 +173,14 @@ def _find_pipeline(client: KfpClient, name: str) -> Any:
     return page.pipelines[0] if page.pipelines else None
 
 
-def _create_pipeline(client: KfpClient, name: str) -> Any:
+def _create_pipeline(client: KfpClient, name: str, description: str) -> Any:
     from kfp_server_api import V2beta1Pipeline
 
     return client.pipelines.pipeline_service_create_pipeline(
-        V2beta1Pipeline(name=name, display_name=name, namespace=client.space)
+        V2beta1Pipeline(
+            name=name, display_name=name, description=description, namespace=client.space
+        )
     )
-
-
-def _list_newest_versions(
-    client: KfpClient, pipeline_id: str, version_filter: str | None = None
-) -> list[Any]:
-    """Return a list of the newest version, or an empty list."""
-    page = client.list_pipeline_versions(
-        pipeline_id, sort_by="created_at desc", page_size=1, filter=version_filter
-    )
-    return page.pipeline_versions or []
 
 
 def _to_version(version: Any) -> PipelineVersion:

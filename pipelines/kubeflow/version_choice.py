@@ -14,13 +14,18 @@ from dawnlist.pipelines.kubeflow.api_version import (
 from dawnlist.pipelines.kubeflow.client import KfpClient
 from dawnlist.pipelines.kubeflow.output import show_version
 from dawnlist.pipelines.kubeflow.parameters import (
+    SHOP_PARAMETERS,
     build_run_parameters,
     read_needed_version,
+    read_node_kind,
     read_spec,
+    unwrap_pipeline_spec,
 )
+from dawnlist.pipelines.kubeflow.recurring_runs import find_recurring_runs, read_version
 from dawnlist.pipelines.kubeflow.submission import (
     PipelineVersion,
     ensure_version_uploaded,
+    find_experiment,
     find_newest_version,
 )
 from dawnlist.pipelines.placement_options import PlacementOptions
@@ -36,6 +41,10 @@ class PackageChoice:
     """A compiled package."""
     placement_options: PlacementOptions
     """Sizes, nodes and limits to compile for."""
+    experiment: str
+    """The name of the experiment of the shop's runs."""
+    recurring_run: str
+    """The name of the shop's recurring run."""
 
     def __post_init__(self) -> None:
         if self.package and self.needs_compiling:
@@ -55,8 +64,9 @@ def choose_version(
 ) -> tuple[PipelineVersion, dict[str, Any]]:
     """Return the version to run and the run's parameters.
 
-    A package is uploaded after the parameters have been checked against it. Without a package to
-    upload, the newest version at the API is chosen.
+    A package is uploaded after the parameters have been checked against it. It has the shop's
+    values as defaults. Without a package to upload, the newest version at the API is chosen that
+    was compiled for the nodes of the shop's schedule, or for cpu nodes.
 
     Args:
         client: The client of the API.
@@ -70,26 +80,45 @@ def choose_version(
     """
     api_version = require_api_version(client)
     if choice.package is None and not choice.needs_compiling:
-        newest = find_newest_version(client, choice.pipeline)
+        nodes = _read_scheduled_nodes(client, choice)
+        newest = find_newest_version(client, choice.pipeline, nodes)
         if newest is not None:
             show_version(newest, uploaded=False, chosen=False)
             return newest, build_run_parameters(newest.spec, values, assignments)
     with tempfile.TemporaryDirectory() as folder:
-        package = choice.package or _compile_package(Path(folder), choice, api_version)
-        _refuse_newer_package(client, package, api_version)
+        package = choice.package or _compile_package(Path(folder), choice, api_version, values)
         parameters = build_run_parameters(read_spec(package), values, assignments)
+        _refuse_newer_package(client, package, api_version)
         version, uploaded = ensure_version_uploaded(client, choice.pipeline, package)
     show_version(version, uploaded=uploaded, chosen=True)
     return version, parameters
 
 
-def _compile_package(folder: Path, choice: PackageChoice, api_version: ApiVersion | None) -> Path:
-    """Compile the code's pipeline, without what the API is too old for."""
+def _read_scheduled_nodes(client: KfpClient, choice: PackageChoice) -> str:
+    """Return the kind of nodes that the shop's schedule runs on; "cpu" without a schedule."""
+    experiment_id = find_experiment(client, choice.experiment)
+    if experiment_id is None:
+        return "cpu"
+    for run in find_recurring_runs(client, experiment_id, choice.recurring_run):
+        version = read_version(client, run)
+        if version is not None:
+            return read_node_kind(unwrap_pipeline_spec(version.pipeline_spec))
+    return "cpu"
+
+
+def _compile_package(
+    folder: Path, choice: PackageChoice, api_version: ApiVersion | None, values: dict[str, Any]
+) -> Path:
+    """Compile the code's pipeline, with the shop's values as defaults.
+
+    It lacks what the API is too old for.
+    """
     from dawnlist.pipelines.package import write_package
 
     placement = choice.placement_options.build_placement(choose_kfp_version(api_version))
     package = folder / "dawnlist-daily.yaml"
-    write_package(package, placement)
+    defaults = {name: value for name, value in values.items() if name in SHOP_PARAMETERS}
+    write_package(package, placement, defaults=defaults)
     return package
 
 

@@ -13,6 +13,7 @@ from dawnlist.pipelines.deploy.cluster import (
 )
 from dawnlist.pipelines.deploy.manifests import KubernetesObject
 from dawnlist.pipelines.deploy.rollout_reasons import read_warnings
+from dawnlist.pipelines.kubeflow.controller_check import CHECK_SECONDS
 from dawnlist.urls import format_error
 
 RUN_LABEL: Final = "pipeline/runid"
@@ -66,7 +67,7 @@ class RunPods:
             return None
         try:
             if self._cluster is None:
-                self._cluster = connect_to_kubernetes("", "")
+                self._cluster = connect_to_kubernetes("", "", CHECK_SECONDS)
             pods = self._list_pods(self._cluster, run_id)
             waiting = [self._describe_pod(self._cluster, pod, step_names) for pod in pods]
         except NoKubeconfigError:

@@ -101,8 +101,9 @@ def _report_window(window: "TimeWindow", report: dict[str, Any]) -> None:
         f"{report['known']:,} there already + {repeated:,} repeated + "
         f"{report['quarantined']:,} quarantined"
     )
-    last_day = end - timedelta(days=1)
-    _print_days(start.date(), last_day.date(), outcome)
+    # The noon is of the same date in UTC and in the zone of the source's days.
+    half_a_day = timedelta(hours=12)
+    _print_days((start + half_a_day).date(), (end - half_a_day).date(), outcome)
 
 
 def _print_days(first: date, last: date, text: str) -> None:

@@ -77,9 +77,10 @@ def find_gaps(lake: Lake, source: str, settings: Settings, days: list[date]) -> 
     covered_window = read_covered_window(table)
     expiry_cutoff = read_expiry_cutoff(table)
     source_rows = open_source(source, settings.source).count_rows_by_day(days)
+    zone = _find_zone_of_days(source, settings)
     gaps = []
     for day in days:
-        start, end = _to_window(day)
+        start, end = _to_window(day, zone)
         was_dropped = expiry_cutoff is not None and end <= expiry_cutoff
         lake_rows = ledger.day(day)
         if lake_rows is None and _is_covered(start, end, covered_window):
@@ -106,14 +107,14 @@ def group_neighbouring_gaps(gaps: list[Gap]) -> list[list[Gap]]:
     return groups
 
 
-def group_days_into_windows(days: list[date]) -> list[TimeWindow]:
-    """Group neighbouring days into windows of at most CHUNK_DAYS.
+def group_days_into_windows(days: list[date], zone: str = "UTC") -> list[TimeWindow]:
+    """Group neighbouring days of a time zone into windows of at most CHUNK_DAYS.
 
     The newest window comes first, so that the time that the lake covers grows towards the past.
     """
     windows: list[TimeWindow] = []
     for day in sorted(days, reverse=True):
-        start, end = _to_window(day)
+        start, end = _to_window(day, zone)
         if windows and _can_extend(windows[-1], end):
             windows[-1] = (start, windows[-1][1])
         else:
@@ -124,12 +125,24 @@ def group_days_into_windows(days: list[date]) -> list[TimeWindow]:
 def _can_extend(window: TimeWindow, day_end: datetime) -> bool:
     """Say whether the day that ends at `day_end` precedes the window, which has room for it."""
     start, end = window
-    return start == day_end and end - start < timedelta(days=CHUNK_DAYS)
+    # A day on which the clocks change has another hour or lacks one.
+    return start == day_end and end - start < timedelta(days=CHUNK_DAYS, hours=-1)
 
 
-def _to_window(day: date) -> TimeWindow:
-    start = datetime(day.year, day.month, day.day, tzinfo=UTC)
-    return start, start + timedelta(days=1)
+def _to_window(day: date, zone: str) -> TimeWindow:
+    from dawnlist.components.fetch.local_days import find_midnight
+
+    return find_midnight(day, zone), find_midnight(day + timedelta(days=1), zone)
+
+
+def _find_zone_of_days(source: str, settings: Settings) -> str:
+    """Return the zone of the source's days: that of the settings for daily files, else UTC."""
+    from dawnlist.components.fetch.sources import open_source
+
+    zone = settings.source.time_zone
+    if zone == "UTC" or not open_source(source, settings.source).gives_whole_days:
+        return "UTC"
+    return zone
 
 
 def fill_window(target: BackfillTarget, window: TimeWindow) -> dict[str, Any]:
@@ -180,12 +193,13 @@ def run_backfill(
     from dawnlist.lake.lease import BACKFILL_LEASE, hold_lease
 
     lake = Lake.open(target.root, target.namespace)
-    windows = group_days_into_windows(missing_days)
+    zone = _find_zone_of_days(target.source, Settings.load(target.settings))
+    windows = group_days_into_windows(missing_days, zone)
     with hold_lease(lake, BACKFILL_LEASE, target.run, wait=0):
         for window, report in _fill_windows(target, windows, parallel):
             report_window(window, report)
-        range_start, _ = _to_window(days[0])
-        _, range_end = _to_window(days[-1])
+        range_start, _ = _to_window(days[0], zone)
+        _, range_end = _to_window(days[-1], zone)
         mark_window_covered(lake, range_start, range_end)
 
 

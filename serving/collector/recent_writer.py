@@ -9,6 +9,7 @@ from dawnlist.serving.collector.acceptance import Record
 from dawnlist.serving.collector.enrich.people import get_person
 from dawnlist.settings import SourceSettings
 from dawnlist.store.recent import (
+    DISLIKE_TYPE,
     RecentEvent,
     build_recent_key,
     build_record_command,
@@ -16,7 +17,7 @@ from dawnlist.store.recent import (
 )
 
 MOOD_TYPE: Final = "mood"
-LIKED_TYPE: Final = "like"
+LIKE_TYPE: Final = "like"
 """A mood of positive weight counts like an event of this type."""
 
 
@@ -51,9 +52,9 @@ class RecentWriter:
         if not is_usable:
             return None
         event_type = self._event_types.get(record["type"], record["type"])
-        if event_type == MOOD_TYPE and record.get("mood_weight", 0.0) > 0:
-            event_type = LIKED_TYPE
-        if event_type not in self._weights:
+        if event_type == MOOD_TYPE:
+            event_type = _choose_mood_type(record.get("mood_weight") or 0.0)
+        if event_type not in self._weights and event_type != DISLIKE_TYPE:
             return None
         return RecentEvent(record["item"], event_type, record["time"])
 
@@ -67,3 +68,12 @@ class RecentWriter:
             command = build_record_command(self._namespace, record["user"], event)
             pipeline.execute_command(*command)
         pipeline.delete(key)
+
+
+def _choose_mood_type(weight: float) -> str:
+    """Return the type of event that a mood of this weight counts like."""
+    if weight > 0:
+        return LIKE_TYPE
+    if weight < 0:
+        return DISLIKE_TYPE
+    return MOOD_TYPE

@@ -18,6 +18,7 @@ BINARY = (
 )
 needs_chromium = pytest.mark.skipif(BINARY is None, reason="there is no Chromium here")
 WAIT_SECONDS = 60.0
+PERSONS_AGENT = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0.0.0 Safari/537.36"
 
 
 class Browser:
@@ -47,6 +48,8 @@ class Browser:
         tab = Tab(self, target, session)
         tab.call("Network.enable")
         tab.call("Page.enable")
+        # A headless browser names itself, and is taken for the program that it is.
+        tab.call("Network.setUserAgentOverride", userAgent=PERSONS_AGENT)
         tab.go(url)
         return tab
 

@@ -242,7 +242,9 @@ class Kubeflow:
         self._get(self.pipelines, "pipeline_id", pipeline_id)
         return self._get(self.versions, "pipeline_version_id", pipeline_version_id)
 
-    def upload_pipeline_version(self, name: str, pipelineid: str, file: bytes) -> Object:
+    def upload_pipeline_version(
+        self, name: str, pipelineid: str, file: bytes, description: str = ""
+    ) -> Object:
         self._get(self.pipelines, "pipeline_id", pipelineid)
         if any(one["name"] == name and one["pipeline_id"] == pipelineid for one in self.versions):
             raise RefusedError(409, f"AlreadyExistsError: a version {name} exists")
@@ -250,6 +252,7 @@ class Kubeflow:
             "pipeline_id": pipelineid,
             "pipeline_version_id": str(uuid.uuid4()),
             "name": name,
+            "description": description,
         }
         return self._add(
             self.versions, {**version, "display_name": name, "pipeline_spec": self._read(file)}

@@ -18,7 +18,7 @@ OVERLAYS = tuple(sorted(folder.name for folder in (MANIFESTS / "overlays").iterd
 COMPONENTS = tuple(sorted(folder.name for folder in (MANIFESTS / "components").iterdir()))
 LAYERS = [
     *((overlay,) for overlay in OVERLAYS),
-    *((overlay, "keda", "monitoring", "spark") for overlay in OVERLAYS),
+    *((overlay, "keda", "monitoring", "sample-data", "spark") for overlay in OVERLAYS),
     *((overlay, "serving-runtime") for overlay in OVERLAYS),
     *((overlay, "collector", "monitoring") for overlay in OVERLAYS),
     ("gke-gpu", "redis"),

@@ -67,7 +67,8 @@ def validate_question(snapshot: Snapshot, question: Question) -> None:
                 f"{attributes}"
             )
     for event in question.recent:
-        if event.event_type not in snapshot.event_weights:
+        is_known_type = event.event_type in snapshot.event_weights
+        if not is_known_type and event.event_type != recent.DISLIKE_TYPE:
             event_types = ", ".join(sorted(filter(None, snapshot.event_weights)))
             raise ValueError(
                 f"event type {event.event_type[:50]!r} is unknown: give one of {event_types}"
@@ -81,13 +82,15 @@ def apply_events(
 
     For a known user these are the events since `as_of`, because the stored history contains the
     earlier ones. For an unknown user they are all events. An event in the future counts as now.
-    Where own items are not to be hidden, only those are whose new events have no weight.
+    Where own items are not to be hidden, only those are whose new events have no weight. An item
+    that the user disliked is hidden in any case, unless a later event has a weight.
     """
     hides_own_items = state.own_items is OwnItemsUse.HIDDEN
     newest = max(time.time(), snapshot.as_of_seconds)
     oldest = snapshot.as_of_seconds if state.is_known else 0.0
     pairs: dict[int, tuple[float, float]] = {}
     hidden: set[int] = set()
+    disliked: set[int] = set()
     for event in events:
         row = snapshot.item_ids.find_row(event.item_id)
         if row is None:
@@ -95,13 +98,18 @@ def apply_events(
         event_time = newest if event.time is None else min(newest, event.time)
         if hides_own_items or event_time >= oldest:
             hidden.add(row)
+        if event.event_type == recent.DISLIKE_TYPE:
+            disliked.add(row)
+            pairs.pop(row, None)
+            continue
         weight = snapshot.event_weights.get(event.event_type, 0.0)
         if weight and event_time >= oldest:
             earlier_weight, last_time = pairs.get(row, (0.0, event_time))
+            disliked.discard(row)
             pairs[row] = (earlier_weight + weight, max(last_time, event_time))
     if not hides_own_items:
         hidden -= pairs.keys()
-    state.hidden |= hidden
+    state.hidden |= hidden | disliked
     if pairs and (snapshot.can_fold or not hides_own_items):
         _store_event_pairs(snapshot, state, pairs)
 

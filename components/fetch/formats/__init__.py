@@ -1,0 +1,1 @@
+"""How files are written: compression, encoding, and the columns of CSV, JSON and Parquet."""
