@@ -6,7 +6,7 @@ import os
 import zoneinfo
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta, timezone
-from typing import Any
+from typing import Any, cast
 
 import ibis
 import pyarrow as pa
@@ -394,7 +394,9 @@ def test_the_unit_of_a_number_changes_at_a_power_of_ten(duckdb: Any) -> None:
     ]
     assert [difference is None for difference in differences] == [False] * 7 + [True] * 2
     assert all(
-        difference <= timedelta(seconds=1) for difference in differences if difference is not None
+        cast(timedelta, difference) <= timedelta(seconds=1)
+        for difference in differences
+        if difference is not None
     )
 
 

@@ -47,7 +47,8 @@ def read(
     lake: Lake, start: datetime = START, end: datetime = END, **settings: Any
 ) -> list[dict[str, Any]]:
     source = CollectedEvents(lake, SourceSettings(**settings))
-    return pa.Table.from_batches(source.interactions(start, end)).to_pylist()
+    rows: list[dict[str, Any]] = pa.Table.from_batches(source.interactions(start, end)).to_pylist()
+    return rows
 
 
 def interactions(lake: Lake) -> list[tuple[str, str, str, str]]:

@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -291,7 +292,7 @@ def test_a_reason_is_printed_again_when_it_has_changed_after_a_minute(
     printed: Callable[[], list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = [1000.0]
-    monkeypatch.setattr(run_display.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
     display = TerminalDisplay(StepStatus("waiting"))
     waiting = WaitingPod("p", "tune", 12, "ErrImagePull: not found")
     for seconds, reason, lines in (
@@ -318,7 +319,7 @@ def test_the_steps_that_run_are_shown_with_their_seconds_which_count_on(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     now = [50.0]
-    monkeypatch.setattr(terminal.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
     status = StepStatus("waiting for the first step")
     display = TerminalDisplay(status)
     assert status.__rich__() == "waiting for the first step"
