@@ -400,3 +400,11 @@ def test_enough_items_are_enough_whoever_is_better() -> None:
     # Four weeks together may show what today can't.
     better_before = [past(day, users=10_000, share=0.05, error=0.001) for day in (1, 2)]
     assert (coverage(49).limit, coverage(49, better_before).limit) == (50, 20)
+
+
+def test_a_lift_says_that_it_is_ahead_only_where_that_saves_it() -> None:
+    gates = [past(day) for day in range(1, 8)]
+    note = "the median of 7 gates 2.000"
+    assert find_rule(evaluation(EVEN, EVEN, 0.05), "lift", gates).note == f"today 2.000, {note}"
+    worse = find_rule(evaluation([0.0999] * 100, EVEN, 0.0999), "lift", gates)
+    assert (worse.passed, worse.note) == (False, f"today 1.000, {note}")
