@@ -21,4 +21,4 @@ component: Any = _keep_function
 if hasattr(dsl, "component"):
     component = partial(dsl.component, base_image=IMAGE, install_kfp_package=False)
 # Within a step kfp has no decorator (_KFP_RUNTIME). There a step's function can be called, as the
-# components of dawnlist/pipelines/compact_components.py do.
+# components of dawnlist/pipelines/compact/components.py do.

@@ -15,7 +15,7 @@ from dawnlist.components.recommend.component import recommend
 from dawnlist.components.refit.component import refit
 from dawnlist.components.tune.component import tune
 from dawnlist.components.tune.halving import MAX_RUNGS
-from dawnlist.pipelines.compact_components import (
+from dawnlist.pipelines.compact.components import (
     clean_to_dataset,
     evaluate_and_gate,
     refit_to_publish,

@@ -7,7 +7,7 @@ import math
 from dataclasses import dataclass, fields
 from typing import Final
 
-from dawnlist.pipelines.pod_steps import list_pod_steps
+from dawnlist.pipelines.compact.pods import list_pod_steps
 
 MEMORY_MARGIN: Final = 1.5
 """The limit is this many times the line's value, which is the request. The margin is for other

@@ -12,16 +12,17 @@ import typer
 import yaml
 
 from dawnlist.pipelines.cli import app
+from dawnlist.pipelines.compact.pods import list_pod_steps
 from dawnlist.pipelines.kubeflow.parameters import build_run_parameters, read_spec
 from dawnlist.pipelines.package import load_package, write_package
-from dawnlist.pipelines.placement import LAKE_KEYS, STEP_RESOURCES, Placement
+from dawnlist.pipelines.placement import LAKE_KEYS, Placement
 from dawnlist.pipelines.placement_options import PlacementOptions
-from dawnlist.pipelines.pod_steps import list_pod_steps
 from dawnlist.pipelines.step_memory import (
     ShopSize,
     compute_memory_limit,
     compute_memory_request,
 )
+from dawnlist.pipelines.step_resources import STEP_RESOURCES
 from dawnlist.records.run_parameters import PIPELINE_DEFAULTS
 
 FITTING_STEPS = {"tune", "train", "refit"}

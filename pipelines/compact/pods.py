@@ -7,7 +7,7 @@ COMPACT_PODS: Final = {
     "evaluate-and-gate": ("evaluate", "gate"),
     "refit-to-publish": ("refit", "recommend", "publish"),
 }
-"""The tasks of compact_components.py, and the steps that each of them runs, in their order."""
+"""The tasks of components.py, and the steps that each of them runs, in their order."""
 
 
 def list_pod_steps(task: str) -> tuple[str, ...]:
