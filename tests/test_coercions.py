@@ -419,6 +419,18 @@ def test_the_unit_of_a_number_with_a_sign_or_a_point_is_told_by_its_size(duckdb:
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("6e10", 6e10), ("1.5e11", 1.5e8), ("6e13", 6e10), ("1.5e14", 1.5e8),
+        ("6e16", 6e10), ("1.5e17", 1.5e8), ("6e19", 6e10),
+    ],
+)  # fmt: skip
+def test_numbers_on_either_side_of_a_unit(duckdb: Any, text: str, seconds: float) -> None:
+    moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds)
+    assert read(duckdb, [text], parse_moment) == [moment]
+
+
 def test_every_spelling_of_null_in_any_case(duckdb: Any) -> None:
     spellings = ("null", "nan", "none", "nil", "n/a", "<na>", "nat", "undefined", r"\n", "")
     cases: list[str | None] = []

@@ -387,5 +387,5 @@ def test_what_is_required_of_a_run_that_is_not_followed_is_refused(
     kubeflow: Kubeflow, package: Path
 ) -> None:
     done = submit(kubeflow, package, "--detach", "--require-published")
-    assert done.err.startswith("dawnlist: --require-published waits for the end of the run")
+    assert done.err.startswith("dawnlist: --require-published waits for the run's end: leave out")
     assert (done.code, kubeflow.runs) == (1, [])

@@ -85,8 +85,7 @@ def deploy_command(
     refuse_unknown_kinds(cluster, documents)
     refuse_missing_namespaces(cluster, documents)
     documents = deploy_steps.point_at_object_store(cluster, documents)
-    deploy_steps.warn_about_profile(cluster, documents)
-    deploy_steps.warn_about_missing_secrets(cluster, documents)
+    deploy_steps.warn_about_missing_objects(cluster, documents)
     changed = deploy_steps.apply_manifests(cluster, documents, dry_run, force_conflicts)
     if wait and not dry_run:
         deploy_steps.wait_for_manifests(cluster, documents, timeout, changed)

@@ -37,18 +37,13 @@ class Change(StrEnum):
 CHANGE_STYLES = {Change.CREATED: "green", Change.CHANGED: "yellow", Change.UNCHANGED: "dim"}
 
 
-def warn_about_missing_secrets(
+def warn_about_missing_objects(
     cluster: KubernetesCluster, documents: list[KubernetesObject]
 ) -> None:
-    """Print a line for each secret that is missing or lacks keys."""
-    for line in describe_missing_secrets(cluster, documents):
-        err.print(f"[yellow]![/] {escape(line)}", soft_wrap=True)
-
-
-def warn_about_profile(cluster: KubernetesCluster, documents: list[KubernetesObject]) -> None:
-    """Print a line for each thing that a profile's namespace lacks."""
-    for line in describe_profile_faults(cluster, documents):
-        err.print(f"[yellow]![/] {escape(line)}", soft_wrap=True)
+    """Print a line for each thing that a profile lacks, and for each secret that lacks keys."""
+    for describe in (describe_profile_faults, describe_missing_secrets):
+        for line in describe(cluster, documents):
+            err.print(f"[yellow]![/] {escape(line)}", soft_wrap=True)
 
 
 def point_at_object_store(

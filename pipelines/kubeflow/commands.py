@@ -53,7 +53,7 @@ def submit_command(
     from dawnlist.pipelines.publication import check_publication_in_lake
 
     if require_published and detach:
-        raise ValueError("--require-published waits for the end of the run: leave out --detach")
+        raise ValueError("--require-published waits for the run's end: leave out --detach")
     values = collect_option_values(source, lake, redis, namespace, settings, shop)
     namespace = values["shop"]
     if as_of:
@@ -118,15 +118,15 @@ def schedule_command(
 
     due_times = parse_schedule(cron)
     values = collect_option_values(source, lake, redis, namespace, settings, shop)
-    namespace, lake = values["shop"], values.get("shop_lake", "")
-    opened_lake = None
-    if catch_up:
-        opened_lake = open_catch_up_lake(lake, namespace)
+    namespace = values["shop"]
     client = KfpClient(host, space)
     experiment = _name_experiment(experiment, namespace)
     recurring_run = _name_recurring_run(pipeline, namespace)
     choice = PackageChoice(pipeline, package, placement_options, experiment, recurring_run)
     version, parameters = choose_version(client, choice, values, assignments)
+    opened_lake = None
+    if catch_up:
+        opened_lake = open_catch_up_lake(parameters["shop_lake"], namespace)
     experiment_id = ensure_experiment(client, experiment)
     spec = RecurringRunSpec(
         experiment_id,
