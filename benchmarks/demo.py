@@ -1,8 +1,11 @@
-"""The demo: a year of a shop's clicks become 20 titles that a KServe predictor answers with (`make demo`).
+"""The demo: a year of a shop's clicks become 20 titles that a KServe predictor answers with, and a click changes the
+next answer (`make demo`).
 
 Runs the commands a user would type, on embedded parts below .dawnlist/demo, and prints the seconds each took.
 """
 
+import contextlib
+import json
 import os
 import shutil
 import signal
@@ -11,6 +14,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -18,6 +22,9 @@ import httpx
 
 HOME = Path(".dawnlist/demo")
 SHOP = HOME / "shop.db"
+VISITOR = "a-new-visitor"
+BROWSER = "Mozilla/5.0 (X11; Linux x86_64; rv:131.0) Gecko/20100101 Firefox/131.0"
+ANSWER_SECONDS = 60.0
 DAWNLIST = [str(Path(sys.executable).parent / "dawnlist")]
 
 
@@ -41,35 +48,66 @@ def a_customer() -> str:
         return str(connection.execute(query).fetchone()[0])
 
 
-def ask_predictor(user: str) -> None:
-    """Start `dawnlist serve`, ask it as a client would, and stop it."""
+@contextlib.contextmanager
+def background(name: str, ready: str, *words: str) -> Iterator[str]:
+    """Run a server of dawnlist on a free port until its address `ready` answers; yield its URL, then stop it."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    print(f"\n$ dawnlist serve --port {port} --home {HOME} &", flush=True)
-    with (HOME / "serve.log").open("w") as log:
-        words = [*DAWNLIST, "serve", "--port", str(port), "--home", str(HOME)]
-        server = subprocess.Popen(words, stdout=log, stderr=log)
+    print(f"\n$ dawnlist {name} --port {port} {' '.join(words)} --home {HOME} &", flush=True)
+    with (HOME / f"{name}.log").open("w") as log:
+        command_line = [*DAWNLIST, name, "--port", str(port), *words, "--home", str(HOME)]
+        server = subprocess.Popen(command_line, stdout=log, stderr=log)
+    url = f"http://127.0.0.1:{port}"
     try:
-        wait_until_ready(f"http://127.0.0.1:{port}", server)
-        command("recommend", user, "--predictor", f"http://127.0.0.1:{port}")
+        wait_until_ready(f"{url}{ready}", server, name)
+        yield url
     finally:
         server.send_signal(signal.SIGINT)
-        server.wait(20)
+        server.wait(60)
 
 
-def wait_until_ready(url: str, server: "subprocess.Popen[bytes]") -> None:
-    """Until the model answers that it is ready, a minute at most."""
+def wait_until_ready(address: str, server: "subprocess.Popen[bytes]", name: str) -> None:
+    """Wait until a server is ready, a minute at most."""
     for _ in range(240):
         if server.poll() is not None:
-            sys.exit(f"the predictor ended: see {HOME / 'serve.log'}")
+            sys.exit(f"dawnlist {name} ended: see {HOME / f'{name}.log'}")
         try:
-            if httpx.get(f"{url}/v2/models/dawnlist/ready").status_code == 200:
+            if httpx.get(address).status_code == 200:
                 return
         except httpx.TransportError:
             pass
         time.sleep(0.25)
-    sys.exit(f"the predictor was not ready within a minute: see {HOME / 'serve.log'}")
+    sys.exit(f"dawnlist {name} was not ready within a minute: see {HOME / f'{name}.log'}")
+
+
+def click(collector: str, predictor: str) -> None:
+    """Let a visitor without a history look at an item, and wait until the answer is another one."""
+    address = f"{predictor}/v1/recommendations/{VISITOR}"
+    before = httpx.get(address).json()["items"]
+    event = {"type": "view", "user": VISITOR, "item": before[0]["item_id"]}
+    body = json.dumps({"events": [event]})
+    print(f"\n$ curl {collector}/v1/events -d '{body}'", flush=True)
+    clock = time.perf_counter()
+    headers = {"user-agent": BROWSER}
+    print(httpx.post(f"{collector}/v1/events", content=body, headers=headers).text)
+    while httpx.get(address).json()["items"] == before:
+        if time.perf_counter() - clock > ANSWER_SECONDS:
+            sys.exit("the click changed no answer")
+        time.sleep(0.02)
+    print(
+        f"the answer is another one {time.perf_counter() - clock:.2f} s after the click", flush=True
+    )
+
+
+def ask_predictor(user: str) -> None:
+    """Ask a predictor as a client would; then let a click change its next answer."""
+    serve = background("serve", "/v2/models/dawnlist/ready", "--log-answers")
+    with serve as predictor, background("collect", "/readyz") as collector:
+        command("recommend", user, "--predictor", predictor)
+        command("recommend", VISITOR, "-k", "5", "--predictor", predictor)
+        click(collector, predictor)
+        command("recommend", VISITOR, "-k", "5", "--predictor", predictor)
 
 
 def main() -> None:

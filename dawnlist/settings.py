@@ -95,6 +95,11 @@ class SourceSettings(_Section):
     """
     statement_timeout_seconds: float = Field(default=600.0, gt=0)
     """Cancel a query on the source database after this many seconds."""
+    collected_events: bool = False
+    """Learn from the events that the collector landed, too (docs/COLLECTOR.md).
+
+    An event that the source has under the same event_id counts once.
+    """
     columns: dict[str, list[str]] = Field(default_factory=dict)
     """The source's names for our columns, in addition to the usual ones, e.g. {user_id: [visitor]}.
 

@@ -4,19 +4,10 @@ from typing import Any
 
 from kfp import dsl
 
-from dawnlist.components.clean.component import clean
-from dawnlist.components.dataset.component import dataset
-from dawnlist.components.evaluate.component import evaluate
 from dawnlist.components.fetch.component import fetch
-from dawnlist.components.filter_bots.component import filter_bots
-from dawnlist.components.gate.component import gate
 from dawnlist.components.notify.component import notify
-from dawnlist.components.publish.component import publish
-from dawnlist.components.recommend.component import recommend
-from dawnlist.components.refit.component import refit
 from dawnlist.components.train.component import train
-from dawnlist.components.tune.component import tune
-from dawnlist.components.tune.halving import MAX_RUNGS
+from dawnlist.pipelines.daily_tasks import DailyTasks
 from dawnlist.pipelines.placement import Placement
 from dawnlist.records.run_parameters import PIPELINE_DEFAULTS
 
@@ -77,83 +68,37 @@ def build_daily_pipeline(placement: Placement) -> dsl.base_component.BaseCompone
         )
         day = {"lake": shop_lake, "namespace": shop, "as_of": as_of}
         day["run"] = dsl.PIPELINE_JOB_ID_PLACEHOLDER
+        tasks = DailyTasks(
+            placement,
+            day,
+            settings=shop_settings,
+            window_days=history_days,
+            redis=shop_store,
+            k=list_length,
+            search=search,
+            force=force_publish,
+        )
+        tasks.add(report)
         # The report is sent at the end of every run, also of one that fails.
         with dsl.ExitHandler(report, name="daily"):
-            fetched = fetch(
-                source=shop_source,
-                settings=shop_settings,
-                window_days=history_days,
-                search=search,
-                force=force_publish,
-                **day,
-            )
-            cleaned = clean(landed=fetched.outputs["landed"], settings=shop_settings, **day)
-            interactions = cleaned.outputs["interactions"]
-            filtered = filter_bots(
-                interactions=interactions, settings=shop_settings, window_days=history_days, **day
-            )
-            split = dataset(
-                interactions=interactions,
-                verdicts=filtered.outputs["verdicts"],
-                window_days=history_days,
-                redis=shop_store,
-                settings=shop_settings,
-                **day,
-            )
-            splits = split.outputs["splits"]
-            fit_inputs = {"splits": splits, "device": placement.device, "settings": shop_settings}
-            fit_inputs |= day
-            tune_inputs = {"search": search, "k": list_length, **fit_inputs}
-            tuned = tune(**tune_inputs)
-            shards = create_search_shards(tune_inputs, placement.tune_shards)
-            tuned.after(*shards[-placement.tune_shards :])
-            trial = tuned.outputs["trial"]
-            trained = train(trial=trial, **fit_inputs)
-            challenger = trained.outputs["model"]
-            evaluated = evaluate(
-                splits=splits, model=challenger, search=search, k=list_length, **day
-            )
-            evaluation = evaluated.outputs["evaluation"]
-            gated = gate(evaluation=evaluation, settings=shop_settings, force=force_publish, **day)
-            verdict = gated.outputs["verdict"]
-            with dsl.If(gated.outputs["Output"] == "true", name="gate-passed"):
-                refitted = refit(
-                    trial=trial,
-                    challenger=challenger,
-                    evaluation=evaluation,
-                    verdict=verdict,
-                    **fit_inputs,
-                )
-                recommended = recommend(
-                    splits=splits,
-                    model=refitted.outputs["model"],
-                    evaluation=evaluation,
-                    verdict=verdict,
-                    k=list_length,
-                    redis=shop_store,
+            fetched = tasks.add(
+                fetch(
+                    source=shop_source,
                     settings=shop_settings,
+                    window_days=history_days,
+                    search=search,
+                    force=force_publish,
                     **day,
                 )
-                published = publish(lists=recommended.outputs["lists"], redis=shop_store, **day)
-        placement.place(report, fetched, cleaned, filtered, split, tuned, *shards)
-        placement.place(trained, evaluated, gated, refitted, recommended, published)
+            )
+            splits = tasks.add_splits(fetched.outputs["landed"])
+            fit_inputs = {"splits": splits, "device": placement.device, "settings": shop_settings}
+            fit_inputs |= day
+            trial = tasks.add_search(fit_inputs)
+            trained = tasks.add(train(trial=trial, **fit_inputs))
+            challenger = trained.outputs["model"]
+            judgement = tasks.add_judgement(splits, challenger)
+            with dsl.If(judgement.passed == "true", name="gate-passed"):
+                tasks.add_publication(trial, challenger, judgement, fit_inputs)
 
     return daily
-
-
-def create_search_shards(tune_inputs: dict[str, Any], shards: int) -> list[dsl.PipelineTask]:
-    """Create the tasks that share a search: `shards` tasks for each rung, or none for 0.
-
-    Each rung starts after the one before it. The tasks leave their trials in the lake.
-    """
-    tasks: list[dsl.PipelineTask] = []
-    if shards == 0:
-        return tasks
-    # The tasks are listed one by one, because kfp's backend has a bug with loops inside an exit
-    # handler.
-    for rung in range(MAX_RUNGS):
-        previous_rung = tasks[-shards:]
-        for shard in range(shards):
-            task = tune(**tune_inputs, rung=rung, shard=shard, shards=shards)
-            tasks.append(task.after(*previous_rung))
-    return tasks

@@ -63,3 +63,11 @@ OutputOption = Annotated[Path | None, typer.Option(help="File to write; default:
 ListLengthOption = Annotated[
     int, typer.Option("--k", "-k", min=1, metavar="<int>", help="Length of a list, 1 or more.")
 ]
+RequirePublishedOption = Annotated[
+    bool,
+    typer.Option(
+        "--require-published",
+        help="Exit with code 3 when the run succeeds but publishes nothing, e.g. because the gate "
+        "rejects the challenger.",
+    ),
+]

@@ -8,7 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from dawnlist.pipelines.package_path import require_package
+from dawnlist.pipelines.output_files import require_package
 from dawnlist.pipelines.placement import Placement
 
 
@@ -80,7 +80,7 @@ def write_component(output: Path, step: str, image: str = "") -> None:
     from kfp import compiler, dsl
 
     from dawnlist.components.image import IMAGE
-    from dawnlist.pipelines.placement import STEP_RESOURCES
+    from dawnlist.pipelines.step_resources import STEP_RESOURCES
 
     _require_yaml_output(output)
     if step.replace("_", "-") not in STEP_RESOURCES:

@@ -16,6 +16,7 @@ from dawnlist.pipelines.options import (
     ListLengthOption,
     NamespaceOption,
     RedisOption,
+    RequirePublishedOption,
     SettingsOption,
     SourceOption,
 )
@@ -65,14 +66,6 @@ RunIterationsOption = Annotated[
 MetricOption = Annotated[
     str,
     typer.Option(help="Metric that decides: ndcg (the default), recall, map, mrr or hit_rate."),
-]
-RequirePublishedOption = Annotated[
-    bool,
-    typer.Option(
-        "--require-published",
-        help="Exit with code 3 when the run succeeds but publishes nothing, e.g. because the gate "
-        "rejects the challenger.",
-    ),
 ]
 RunPackageOption = Annotated[
     Path | None, typer.Option(help="Run this compiled YAML file instead of the code's pipeline.")

@@ -15,19 +15,11 @@ from dawnlist.pipelines.step_memory import (
     compute_memory_limit,
     compute_memory_request,
 )
+from dawnlist.pipelines.step_resources import StepResources, choose_resources
 from dawnlist.pipelines.step_retries import (
     BACKOFF_FACTOR,
     BACKOFF_SECONDS,
     compute_retry_seconds,
-)
-from dawnlist.urls import (
-    MLFLOW_PASSWORD,
-    MLFLOW_TOKEN,
-    MLFLOW_USERNAME,
-    MODEL_REGISTRY_TOKEN,
-    NOTIFY_URLS,
-    REDIS_PASSWORD,
-    SOURCE_PASSWORD,
 )
 
 PIPELINE_SECRET: Final = "dawnlist-secrets"
@@ -36,10 +28,6 @@ them may be missing."""
 LAKE_KEYS: Final = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 """Keys of the secret that every step gets. They are not needed where a service account has a role
 on the bucket."""
-NOTIFY_SECRETS: Final = (
-    NOTIFY_URLS, MODEL_REGISTRY_TOKEN, MLFLOW_TOKEN, MLFLOW_USERNAME, MLFLOW_PASSWORD,
-)  # fmt: skip
-"""Keys of the secret that the step notify gets: the people and the systems that it tells."""
 ENVIRONMENT_CONFIG_MAP: Final = "dawnlist-environment"
 """The name of an optional config map with the lake's S3 endpoint, for a lake that is not on AWS."""
 ENVIRONMENT_VARIABLES: Final = ("AWS_ENDPOINT_URL", "AWS_ALLOW_HTTP", "AWS_REGION")
@@ -54,40 +42,6 @@ CPU_REQUEST_SHARE: Final = 0.25
 request is small: one core of four fits beside Kubeflow on a node of four cores."""
 RUN_HOURS: Final = 20
 """A run is ended after this many hours, so that the next day's run can begin."""
-
-
-@dataclass(frozen=True)
-class StepResources:
-    """What one step may use. Its memory is computed in step_memory, from the size of the shop."""
-
-    cpu: int
-    """The most cores that the step may use. It starts a thread for each."""
-    minutes: int
-    """The step is stopped after this many minutes."""
-    retries: int = 2
-    """How often a failed step is tried again."""
-    fits_model: bool = False
-    """Whether the step fits a model. Such steps run on GPU nodes and on spot nodes, if chosen."""
-    scratch: int = 2
-    """The GiB that the step may write below /tmp, on the node's disk."""
-    secrets: tuple[str, ...] = ()
-    """Keys of the secret that the step gets beside those of the lake."""
-
-
-STEP_RESOURCES: Final[dict[str, StepResources]] = {
-    "fetch": StepResources(1, 60, scratch=10, secrets=(SOURCE_PASSWORD,)),
-    "clean": StepResources(2, 60, scratch=50),
-    "filter-bots": StepResources(2, 60, scratch=20),
-    "dataset": StepResources(2, 60, scratch=20, secrets=(REDIS_PASSWORD,)),
-    "tune": StepResources(4, 240, fits_model=True),
-    "train": StepResources(4, 120, fits_model=True),
-    "evaluate": StepResources(4, 60),
-    "gate": StepResources(1, 10),
-    "refit": StepResources(4, 120, fits_model=True),
-    "recommend": StepResources(4, 120, secrets=(REDIS_PASSWORD,)),
-    "publish": StepResources(1, 60, secrets=(REDIS_PASSWORD,)),
-    "notify": StepResources(1, 30, retries=1, secrets=NOTIFY_SECRETS),
-}
 
 
 @dataclass(frozen=True)
@@ -131,6 +85,8 @@ class Placement:
     """GKE's name of a kind of GPU, such as nvidia-l4; empty for any."""
     run_hours: int = RUN_HOURS
     """Argo ends the run after this many hours, also when a pod waits for a node. 0 for no end."""
+    compact: bool = False
+    """Whether the short steps share pods, see compact/pods.py. It suits small shops."""
     kfp_version: str = KFP_VERSIONS[-1]
     """The oldest version of Kubeflow Pipelines that has to run the package. What that version does
     not know is left out: a run's end before 2.17, and the steps' user before 2.16."""
@@ -177,7 +133,7 @@ class Placement:
             self._place_task(task, step_name)
 
     def _place_task(self, task: dsl.PipelineTask, step_name: str) -> None:
-        step = STEP_RESOURCES[step_name]
+        step = choose_resources(step_name)
         task.set_container_image(self.image or IMAGE)
         # The run's id is one of the inputs, so a cached result could never be used again.
         task.set_caching_options(False)

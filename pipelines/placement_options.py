@@ -55,6 +55,14 @@ class PlacementOptions:
     gpu_type: Annotated[
         str, typer.Option(help="GKE's name of a kind of GPU, such as `nvidia-l4`.")
     ] = ""
+    compact: Annotated[
+        bool,
+        typer.Option(
+            "--compact",
+            help="Run the short steps in fewer pods: clean to dataset in one, evaluate and gate, refit to "
+            "publish. It suits small shops, whose pods take longer to start than the steps to run.",
+        ),
+    ] = False
     run_hours: Annotated[
         int | None,
         typer.Option(

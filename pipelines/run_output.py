@@ -6,15 +6,12 @@ from typing import TYPE_CHECKING, Any, Final
 from rich.markup import escape
 
 from dawnlist.pipelines import terminal
-from dawnlist.records.run_records import StepRecord, find_step_report
+from dawnlist.pipelines.publication import check_publication
+from dawnlist.records.run_records import StepRecord
 from dawnlist.urls import format_error, replace_unprintable
 
 if TYPE_CHECKING:
     from dawnlist.pipelines.local_run import LocalRun
-
-
-NOT_PUBLISHED_CODE: Final = 3
-"""The exit code of a run that succeeded and published nothing, where a publication is required."""
 
 
 def run_and_show_report(
@@ -26,8 +23,8 @@ def run_and_show_report(
         arguments: The pipeline's parameters by name.
         package: A compiled pipeline to run instead of the code's own.
         home: The folder for artifacts and the log.
-        require_published: Whether a run that succeeds without a publication has the exit code
-            NOT_PUBLISHED_CODE instead of 0.
+        require_published: Whether a run that succeeds without a publication has the exit code of
+            `check_publication` instead of 0.
     """
     from dawnlist.pipelines.local_run import run_locally
 
@@ -43,15 +40,9 @@ def run_and_show_report(
 
         local_run = run_locally(pipeline, arguments, home, show_step)
     code = _show_outcome(local_run, arguments, home)
-    if code == 0 and require_published and not _has_published(local_run):
-        terminal.err.print("dawnlist: nothing was published (--require-published)")
-        return NOT_PUBLISHED_CODE
+    if code == 0 and require_published:
+        return check_publication(local_run.records)
     return code
-
-
-def _has_published(local_run: "LocalRun") -> bool:
-    """Say whether the run made a version live."""
-    return find_step_report(local_run.records, "publish").get("published") is True
 
 
 def _sync_champion(arguments: dict[str, Any]) -> None:

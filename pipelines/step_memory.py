@@ -7,6 +7,8 @@ import math
 from dataclasses import dataclass, fields
 from typing import Final
 
+from dawnlist.pipelines.compact.pods import list_pod_steps
+
 MEMORY_MARGIN: Final = 1.5
 """The limit is this many times the line's value, which is the request. The margin is for other
 data, for more threads and for a year's growth."""
@@ -88,7 +90,7 @@ def compute_memory_request(step: str, size: ShopSize) -> str:
 
     It is the step's line, rounded up to the next 256 MiB: what the step is expected to use.
     """
-    return _format_memory(MEMORY_LINES[step].megabytes(size))
+    return _format_memory(_compute_expected_megabytes(step, size))
 
 
 def compute_memory_limit(step: str, size: ShopSize) -> str:
@@ -96,8 +98,13 @@ def compute_memory_limit(step: str, size: ShopSize) -> str:
 
     The limit is the step's line times the margin, rounded up to the next 256 MiB.
     """
-    expected = MEMORY_LINES[step].megabytes(size)
+    expected = _compute_expected_megabytes(step, size)
     return _format_memory(max(expected * MEMORY_MARGIN, LEAST_LIMIT_MB))
+
+
+def _compute_expected_megabytes(task: str, size: ShopSize) -> float:
+    """Compute the peak memory of a task. Of several steps in one pod the largest counts."""
+    return max(MEMORY_LINES[step].megabytes(size) for step in list_pod_steps(task))
 
 
 def _format_memory(megabytes: float) -> str:

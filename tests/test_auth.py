@@ -8,7 +8,6 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import dsa, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from dawnlist.serving.predictor.transports import auth
 from dawnlist.serving.predictor.transports.auth import (
     MAX_CACHED_TOKENS,
     Authenticator,
@@ -40,9 +39,9 @@ def test_a_remembered_token_opens_until_it_expires(monkeypatch: pytest.MonkeyPat
     authenticator = Authenticator.from_environment(WITH_TOKENS)
     token = sign(exp=1_000)  # in 1970
     authenticator._token_expiries[token] = 1_000.0
-    monkeypatch.setattr(auth.time, "time", lambda: 999.999)
+    monkeypatch.setattr(time, "time", lambda: 999.999)
     authenticator.check(bearer(token))
-    monkeypatch.setattr(auth.time, "time", lambda: 1_000.0)
+    monkeypatch.setattr(time, "time", lambda: 1_000.0)
     with pytest.raises(UnauthenticatedError, match="the token has expired"):
         authenticator.check(bearer(token))
 

@@ -15,6 +15,7 @@ from deltalake import write_deltalake
 from dawnlist.components.clean import limits
 from dawnlist.components.clean.cleaning import open_cleaning_engine
 from dawnlist.components.clean.duplicates import mark_repeats
+from dawnlist.components.clean.fates import NESTED_ITEM, NESTED_USER
 from dawnlist.components.clean.interactions import (
     apply_layout_hints,
     create_text_view,
@@ -210,7 +211,7 @@ def test_limits_count_from_the_least_number_of_rows_on() -> None:
 
 @pytest.mark.parametrize("reason", ["user_id nested", "item_id nested"])
 def test_half_of_the_rows_may_have_nested_ids(reason: str) -> None:
-    name = {"user_id nested": limits.NESTED_USER, "item_id nested": limits.NESTED_ITEM}[reason]
+    name = {"user_id nested": NESTED_USER, "item_id nested": NESTED_ITEM}[reason]
     for count, is_refused in ((5, False), (6, True), (0, False)):
         profile = judged_profile(rows_in=10, rejected=count, reasons={name: count})
         with pytest.raises(RuntimeError) if is_refused else nullcontext():

@@ -6,7 +6,7 @@ import os
 import zoneinfo
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta, timezone
-from typing import Any
+from typing import Any, cast
 
 import ibis
 import pyarrow as pa
@@ -394,7 +394,9 @@ def test_the_unit_of_a_number_changes_at_a_power_of_ten(duckdb: Any) -> None:
     ]
     assert [difference is None for difference in differences] == [False] * 7 + [True] * 2
     assert all(
-        difference <= timedelta(seconds=1) for difference in differences if difference is not None
+        cast(timedelta, difference) <= timedelta(seconds=1)
+        for difference in differences
+        if difference is not None
     )
 
 
@@ -415,6 +417,18 @@ def test_the_unit_of_a_number_with_a_sign_or_a_point_is_told_by_its_size(duckdb:
         MARCH_1973, YEAR_5138, october_1966, epoch - timedelta(days=1), epoch,
         epoch + timedelta(seconds=0.5), MARCH_1973, None,
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("6e10", 6e10), ("1.5e11", 1.5e8), ("6e13", 6e10), ("1.5e14", 1.5e8),
+        ("6e16", 6e10), ("1.5e17", 1.5e8), ("6e19", 6e10),
+    ],
+)  # fmt: skip
+def test_numbers_on_either_side_of_a_unit(duckdb: Any, text: str, seconds: float) -> None:
+    moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds)
+    assert read(duckdb, [text], parse_moment) == [moment]
 
 
 def test_every_spelling_of_null_in_any_case(duckdb: Any) -> None:

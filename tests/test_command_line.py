@@ -19,8 +19,8 @@ from tests.support.published import publish, shop
 from tests.support.servers import running_predictor
 
 ACTIONS = {
-    "simulate", "run", "compile", "deploy", "submit", "schedule", "unschedule", "housekeep", "serve", "collect",
-    "rollback", "release", "backfill", "events replay", "items withdraw", "items restore",
+    "demo-shop", "simulate", "run", "compile", "deploy", "submit", "schedule", "unschedule", "housekeep", "serve",
+    "collect", "rollback", "release", "backfill", "events replay", "items withdraw", "items restore",
 }  # fmt: skip
 """Commands that do something, and print what they do."""
 ALWAYS_JSON = {"evaluate", "events tail"}

@@ -12,15 +12,17 @@ import typer
 import yaml
 
 from dawnlist.pipelines.cli import app
+from dawnlist.pipelines.compact.pods import list_pod_steps
 from dawnlist.pipelines.kubeflow.parameters import build_run_parameters, read_spec
 from dawnlist.pipelines.package import load_package, write_package
-from dawnlist.pipelines.placement import LAKE_KEYS, STEP_RESOURCES, Placement
+from dawnlist.pipelines.placement import LAKE_KEYS, Placement
 from dawnlist.pipelines.placement_options import PlacementOptions
 from dawnlist.pipelines.step_memory import (
     ShopSize,
     compute_memory_limit,
     compute_memory_request,
 )
+from dawnlist.pipelines.step_resources import STEP_RESOURCES
 from dawnlist.records.run_parameters import PIPELINE_DEFAULTS
 
 FITTING_STEPS = {"tune", "train", "refit"}
@@ -347,6 +349,47 @@ def test_the_search_is_spread_over_nodes_when_asked() -> None:
         ValueError, match="tune-shards is 1: give 2 to 64 nodes, or 0 for a search on one"
     ):
         Placement(tune_shards=1)
+
+
+def test_short_steps_share_pods_when_asked() -> None:
+    spec, executors = compiled(Placement(compact=True))
+    pods = {
+        "fetch",
+        "clean-to-dataset",
+        "tune",
+        "train",
+        "evaluate-and-gate",
+        "refit-to-publish",
+        "notify",
+    }
+    assert set(containers(spec)) == set(executors) == pods
+    run_steps = [step for pod in pods for step in list_pod_steps(pod)]
+    assert sorted(run_steps) == sorted(STEP_RESOURCES)
+    # the largest step counts for cores and memory, the sum for time and disk
+    asked = containers(spec)["clean-to-dataset"]["resources"]
+    assert asked["resourceCpuLimit"] == "2"
+    assert asked["resourceMemoryLimit"] == max(
+        (compute_memory_limit(step, ShopSize()) for step in ("clean", "filter-bots", "dataset")),
+        key=lambda memory: int(memory.removesuffix("Mi")),
+    )
+    joined = executors["clean-to-dataset"]
+    assert int(joined["activeDeadlineSeconds"]) == 3 * 60 * 60
+    assert joined["emptyDirMounts"][0]["sizeLimit"] == "90Gi"
+    for pod in ("clean-to-dataset", "refit-to-publish"):
+        variables = [
+            key["envVar"] for secret in executors[pod]["secretAsEnv"] for key in secret["keyToEnv"]
+        ]
+        assert variables == [*LAKE_KEYS, "DAWNLIST_REDIS_PASSWORD"]
+
+
+def test_a_compact_package_fits_on_gpu_nodes() -> None:
+    spec, _ = compiled(Placement("gpu", compact=True))
+    with_gpu = {
+        name
+        for name, container in containers(spec).items()
+        if "accelerator" in container["resources"]
+    }
+    assert with_gpu == {"tune", "train", "refit-to-publish"}
 
 
 def test_nothing_is_cached() -> None:

@@ -16,11 +16,14 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 import redis
 
 from dawnlist.cuts import parse_as_of
 from dawnlist.lake.lake import Lake
+from dawnlist.pipelines.package import write_package
+from dawnlist.pipelines.placement import Placement
 from dawnlist.records.run_records import StepRecord, find_step_report, read_step_records
 from dawnlist.settings import Settings
 from dawnlist.simulate.config import ShopConfig
@@ -359,6 +362,56 @@ def test_a_step_that_fails_is_named_with_its_reason(
     page = (lake.read("reports", "20250209T000000Z", name) or b"").decode()
     assert "arrived" in page and "Traceback" in page
     assert laptop.store() == before
+
+
+@pytest.fixture(scope="module")
+def compact(laptop: Laptop, tmp_path_factory: pytest.TempPathFactory) -> tuple[Laptop, str]:
+    """Another home, and a package that runs the short steps in fewer pods."""
+    home = tmp_path_factory.mktemp("compact")
+    package = home / "compact.yaml"
+    write_package(package, Placement(patient=False, compact=True))
+    return Laptop(home, laptop.redis), str(package)
+
+
+def test_a_compact_package_publishes_the_same_lists(
+    laptop: Laptop,
+    shop: str,
+    first: subprocess.CompletedProcess[str],
+    compact: tuple[Laptop, str],
+) -> None:
+    other, package = compact
+    done = other.run(shop, DAY_1, namespace="compact", package=package)
+    assert done.returncode == 0, done.stderr
+    found = other.records(DAY_1, "compact")
+    assert [record["step"] for record in found] == [*STEPS, "notify"]
+    own = TopLists.load(artifact(other, "refit-to-publish", "lists"))
+    expected = TopLists.load(artifact(laptop, "recommend", "lists"))
+    for name in ("user_ids", "item_index", "lengths", "popular_index"):
+        assert np.array_equal(getattr(own, name), getattr(expected, name)), name
+    assert own.catalogue["item_id"].to_pylist() == expected.catalogue["item_id"].to_pylist()
+    report = find_step_report(found, "publish")
+    expected_report = find_step_report(laptop.records(DAY_1), "publish")
+    assert (report["version"], report["users"]) == (1, expected_report["users"])
+    made = {path.parent.name for path in other.home.glob("artifacts/*/*/executor_output.json")}
+    assert made == {
+        "fetch", "clean-to-dataset", "tune", "train", "evaluate-and-gate", "refit-to-publish", "notify",
+    }  # fmt: skip
+    measured = artifact(other, "clean-to-dataset", "executor_output.json").read_text()
+    for name in ("clean_metrics", "filter_bots_metrics", "dataset_metrics"):
+        assert json.loads(measured)["artifacts"][name]["artifacts"][0]["metadata"]
+
+
+def test_a_failure_in_a_compact_pod_names_the_step(
+    shop: str, compact: tuple[Laptop, str], tmp_path: Path
+) -> None:
+    other, package = compact
+    (tmp_path / "s.yaml").write_text("limits: {max_rejected: 0}")
+    settings = str(tmp_path / "s.yaml")
+    done = other.run(shop, DAY_1, settings=settings, namespace="strict", package=package)
+    assert done.returncode == 1
+    assert "dawnlist: clean failed: " in done.stderr
+    found = other.records(DAY_1, "strict")
+    assert [record["step"] for record in found] == ["fetch", "clean", "notify"]
 
 
 @pytest.mark.parametrize("step", STEPS if PROVE else ["clean"])

@@ -27,6 +27,7 @@ from dawnlist.pipelines.deploy.manifest_changes import (
 from dawnlist.pipelines.deploy.manifests import rank_for_apply
 from dawnlist.pipelines.deploy.manifests import read_manifests as read
 from tests.support.kube_api import TOKEN, Fault, KubeApi, certificate, kube_api, kubeconfig
+from tests.support.kubeflow_facts import PROFILE_LABELS
 from tests.support.rendered import MANIFESTS, rendered
 from tests.support.schemas import problems
 
@@ -523,8 +524,8 @@ def test_waiting_for_a_webhook_ends_at_its_exact_bound(monkeypatch: pytest.Monke
     def sleep(seconds: float) -> None:
         clock[0] += seconds
 
-    monkeypatch.setattr(webhooks.time, "monotonic", lambda: clock[0])
-    monkeypatch.setattr(webhooks.time, "sleep", sleep)
+    monkeypatch.setattr("dawnlist.pipelines.deploy.webhooks.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("dawnlist.pipelines.deploy.webhooks.time.sleep", sleep)
     tries: list[float] = []
 
     def fail() -> dict[str, Any]:
@@ -568,6 +569,77 @@ def test_the_store_of_kubeflow_pipelines_is_looked_for(
     assert (done.code, done.err[0]) == (0, STORE_LINES[there])
     data = api.get("ConfigMap", "dawnlist-environment", "kubeflow")["data"]
     assert data["AWS_ENDPOINT_URL"] == f"http://{there or 'seaweedfs'}.kubeflow:9000"
+
+
+NO_LABEL = (
+    "! namespace/team-a lacks the label app.kubernetes.io/part-of=kubeflow-profile: Kubeflow's network policies keep "
+    "its pods from the store and the API, unless it is made as a profile"
+)
+NO_KEY = (
+    "! secret/mlpipeline-minio-artifact is not in team-a: runs can't read Kubeflow's store. Kubeflow makes it in a "
+    "profile labelled pipelines.kubeflow.org/enabled=true"
+)
+
+
+@pytest.mark.parametrize("layer", ["profile", "local"])
+def test_what_a_profile_lacks_is_told(
+    api: KubeApi, deploy: Callable[..., Done], layer: str
+) -> None:
+    def told() -> list[str]:
+        done = deploy(MANIFESTS / "overlays" / layer, "--dry-run")
+        return [line for line in done.err if "profile" in line]
+
+    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "team-a"}}
+    api.put({**namespace, "metadata": {"name": "kubeflow"}})
+    api.put(namespace)
+    is_profile = layer == "profile"
+    assert told() == ([NO_LABEL, NO_KEY] if is_profile else [])
+    api.put({**namespace, "metadata": {"name": "team-a", "labels": PROFILE_LABELS}})
+    assert told() == ([NO_KEY] if is_profile else [])
+    metadata = {"name": "mlpipeline-minio-artifact", "namespace": "team-a"}
+    api.put({"apiVersion": "v1", "kind": "Secret", "metadata": metadata})
+    assert told() == []
+
+
+def test_what_of_a_profile_may_not_be_read_is_not_checked(
+    api: KubeApi, deploy: Callable[..., Done]
+) -> None:
+    api.put({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "team-a"}})
+    for path in ("namespaces/team-a$", "secrets/mlpipeline"):
+        api.faults.append(Fault("GET", path, 403, '{"message": "no"}'))
+    done = deploy(MANIFESTS / "overlays" / "profile", "--dry-run")
+    assert (done.code, [line for line in done.err if "profile" in line]) == (0, [])
+
+
+def without_times(line: str) -> str:
+    """The line without ports and seconds, and without the spaces that line them up."""
+    return re.sub(" +", " ", re.sub(r"https?://127\.0\.0\.1:\d+|\d+(?= s\b)", "N", line))
+
+
+def test_the_first_install_prints_what_its_page_shows(
+    api: KubeApi, deploy: Callable[..., Done], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Step 7 of docs/KUBEFLOW.md: the page leaves lines out, and invents none."""
+    monkeypatch.setattr(webhooks, "WEBHOOK_PAUSE_SECONDS", 0.01)
+    api.put({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "kubeflow"}})
+    put_store(api, "seaweedfs")
+    metadata = {"name": "dawnlist-secrets", "namespace": "kubeflow"}
+    keys = {"AWS_ACCESS_KEY_ID": "YQ==", "AWS_SECRET_ACCESS_KEY": "YQ=="}
+    api.put({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": keys})
+    api.held |= {"deployment/dawnlist-predictor"}
+    up = {"name": "kserve-container", "started": True, "ready": False, "restartCount": 0}
+    empty = pod("a", {pods.INFERENCE_SERVICE_LABEL: "dawnlist"}, containerStatuses=[up])
+    api.put({**empty, "metadata": {**empty["metadata"], "namespace": "kubeflow"}})
+    api.faults.append(
+        Fault("PATCH", "inferenceservices.*dryRun", 500, uncalled(CAUSES[0]), times=2)
+    )
+    done = deploy(*rendered("local", "sample-data"))
+    assert done.code == 0
+    page = (MANIFESTS.parent / "docs" / "KUBEFLOW.md").read_text()
+    block = page.partition("dawnlist deploy manifests/overlays/local\n```")[2].split("```")[1]
+    printed = {without_times(line) for line in [*done.out, *done.err]}
+    shown = [without_times(line) for line in block.split("\n") if line not in ("", "…")]
+    assert [line for line in shown if line not in printed] == []
 
 
 def test_a_store_that_may_not_be_looked_at_is_taken_from_the_manifests(

@@ -13,7 +13,7 @@ import yaml
 from rich.console import Console
 
 from dawnlist.pipelines import cli
-from dawnlist.pipelines.deploy import deploy_steps
+from dawnlist.pipelines.deploy import deploy_steps, retry_steps
 from dawnlist.pipelines.deploy.kfp_retries import (
     RETRY_EXPRESSION,
     build_retry_fix,
@@ -74,7 +74,9 @@ def deploy(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Done]:
     def run(*words: str, answer: str | None = None) -> Done:
         out, err = io.StringIO(), io.StringIO()
         for name, file in (("out", out), ("err", err)):
-            monkeypatch.setattr(deploy_steps, name, Console(file=file, width=200, highlight=False))
+            console = Console(file=file, width=200, highlight=False)
+            for module in (deploy_steps, retry_steps):
+                monkeypatch.setattr(module, name, console)
         keyboard = io.StringIO(answer or "")
         monkeypatch.setattr(keyboard, "isatty", lambda: answer is not None, raising=False)
         monkeypatch.setattr(sys, "stdin", keyboard)

@@ -156,17 +156,14 @@ def test_half_of_the_events_are_no_majority(lake: Lake) -> None:
 
 
 def test_an_event_of_a_dropped_user_counts_once(lake: Lake) -> None:
-    rows: list[Event] = [
-        ("both", GOOGLE, 1),
-        ("both", CHROME, 2),
-        ("one", GOOGLE, 1),
-        ("one", CHROME, 2),
-    ]
+    rows: list[Event] = []
+    for user in ("both", "one", "two"):
+        rows += [(user, GOOGLE, 1), (user, CHROME, 2)]
     verdicts, report = judged(lake, interactions(rows), deny=["both"])
     assert verdicts["user_id"].drop_null().to_pylist() == ["both"]
-    assert sorted(verdicts["event_id"].drop_null().to_pylist()) == ["e0", "e2"]
-    assert (report["dropped_users"], report["dropped_events"], report["kept_users"]) == (1, 3, 1)
-    assert report["share"] == 3 / 4
+    assert sorted(verdicts["event_id"].drop_null().to_pylist()) == ["e0", "e2", "e4"]
+    assert (report["dropped_users"], report["dropped_events"], report["kept_users"]) == (1, 4, 2)
+    assert report["share"] == 4 / 6
 
 
 def test_window_is_half_open(lake: Lake) -> None:

@@ -16,11 +16,16 @@ from dawnlist.components.gate.day_rules import (
 from dawnlist.components.gate.evidence import CRITICAL_Z, Evidence, weigh_evidence
 from dawnlist.components.gate.history import GateRecord, build_gate_record
 from dawnlist.components.gate.list_rules import check_churn
-from dawnlist.components.gate.quality_rules import apply_quality_rules, check_renewal
+from dawnlist.components.gate.quality_rules import (
+    apply_quality_rules,
+    check_renewal,
+    get_primary_metric,
+)
 from dawnlist.components.gate.rules import rule_at_least, rule_at_most
-from dawnlist.components.gate.verdict import decide_verdict, validate_force_reason
+from dawnlist.components.gate.verdict import decide_verdict
 from dawnlist.components.gate.volume import PeriodVolume, measure_volume
 from dawnlist.model.evaluation import Evaluation
+from dawnlist.records.run_parameters import parse_force_reason
 from dawnlist.records.verdict import GateRule
 from dawnlist.settings import GateSettings
 from tests.support.gates import DAY, LIVE, broken, evaluation, past, spread_out, verdict
@@ -169,10 +174,10 @@ def segment(users: int, challenger: float) -> dict[str, Any]:
 
 
 def test_a_segment_counts_from_the_least_number_of_users_on() -> None:
-    bad = {"segments": [segment(99, 0.0)]}
-    assert "segments" not in broken(verdict(evaluation(EVEN, EVEN, **bad)))
-    bad = {"segments": [segment(100, 0.0)]}
-    assert broken(verdict(evaluation(EVEN, EVEN, **bad)))["segments"] is False
+    few = evaluation(EVEN, EVEN, segments=[segment(99, 0.0)])
+    assert "segments" not in broken(verdict(few))
+    enough = evaluation(EVEN, EVEN, segments=[segment(100, 0.0)])
+    assert broken(verdict(enough))["segments"] is False
 
 
 def test_a_segment_has_three_standard_errors_of_slack() -> None:
@@ -307,9 +312,9 @@ def test_shares_of_dropped_events() -> None:
 
 @pytest.mark.parametrize("length", [10, 500])
 def test_a_reason_of_a_forced_pass_has_ten_to_five_hundred_letters(length: int) -> None:
-    assert validate_force_reason("x" * length) == "x" * length
+    assert parse_force_reason("x" * length) == "x" * length
     with pytest.raises(ValueError, match="say why in 10 to 500 letters"):
-        validate_force_reason("x" * {10: 9, 500: 501}[length])
+        parse_force_reason("x" * {10: 9, 500: 501}[length])
 
 
 def test_a_tie_of_challenger_and_popularity_goes_to_popularity() -> None:
@@ -337,3 +342,61 @@ def test_a_record_of_a_gate_does_not_change_and_has_no_lift_without_popularity()
     record = build_gate_record(nobody, verdict(nobody), AS_OF, "run")
     assert record.lift == {}
     assert record.live_lift == {"challenger": None, "popularity": 1.0}.get(record.winner)
+
+
+def test_without_a_metric_an_arm_has_none() -> None:
+    found = evaluation(EVEN, EVEN)
+    found = replace(found, arms={**found.arms, "challenger": {}})
+    assert get_primary_metric(found, "challenger") == 0
+    assert find_rule(found, "coverage").value == 0
+
+
+def test_today_s_users_are_named_alone_where_they_decide() -> None:
+    sure = [past(day, users=10_000, error=0.001) for day in (1, 2)]
+    assert find_rule(evaluation(EVEN, EVEN), "incumbent", sure).note == "100 users"
+    assert (
+        find_rule(evaluation(EVEN, EVEN), "users", sure).note
+        == "100 today, the others of the last gates"
+    )
+    assert find_rule(evaluation(EVEN, EVEN), "users").note == ""
+
+
+def test_a_lift_exactly_on_its_limit_passes() -> None:
+    gates = [past(day) for day in range(1, 8)]
+    settings = GateSettings(max_lift_fall=0.5)
+    lift = {"value": 0.5, "low": 0.25, "high": 1.0}
+    worse = evaluation([0.0999] * 100, EVEN, lift=lift)
+    rule = find_rule(worse, "lift", gates, settings)
+    assert (rule.passed, rule.value, rule.limit) == (True, 1.0, 1.0)
+    lift["high"] = 1.0 - 1e-9
+    worse = evaluation([0.0999] * 100, EVEN, lift=lift)
+    assert find_rule(worse, "lift", gates, settings).passed is False
+
+
+def test_a_segment_without_an_incumbent_is_not_judged() -> None:
+    new = {"segment": "new users", "users": 500, "arms": {"challenger": 0.0}}
+    rules = apply_quality_rules(evaluation(EVEN, EVEN, segments=[new]), SETTINGS, [])
+    assert "segments" not in {rule.rule for rule in rules}
+    nobody: dict[str, list[float]] = {"challenger": [], "incumbent": []}
+    found = evaluation(EVEN, EVEN, segments=[segment(500, 0.0)], per_user=nobody)
+    assert "segments" not in {rule.rule for rule in apply_quality_rules(found, SETTINGS, [])}
+
+
+@pytest.mark.parametrize(("incumbent", "passed"), [(0.09899999, True), (0.0989996, False)])
+def test_a_renewal_is_compared_to_six_digits(incumbent: float, passed: bool) -> None:
+    [rule] = check_renewal(evaluation(EVEN, [incumbent] * 100, live=EVEN), SETTINGS)
+    assert rule.passed is passed
+
+
+def test_enough_items_are_enough_whoever_is_better() -> None:
+    def coverage(shown: int, gates: Sequence[GateRecord] = (), better: float = 0.0) -> GateRule:
+        found = evaluation([0.1 + better] * 100, EVEN)
+        found.arms["challenger"]["coverage@20"] = shown / 1000
+        found.arms["incumbent"]["coverage@20"] = 0.1
+        return find_rule(found, "coverage", gates)
+
+    assert (coverage(50, better=0.001).limit, coverage(49, better=0.001).limit) == (50, 20)
+    assert coverage(49, better=0.001).note.endswith("; the challenger is shown to be better")
+    # Four weeks together may show what today can't.
+    better_before = [past(day, users=10_000, share=0.05, error=0.001) for day in (1, 2)]
+    assert (coverage(49).limit, coverage(49, better_before).limit) == (50, 20)

@@ -144,7 +144,7 @@ def test_the_predictor_reads_ids_as_clean_does() -> None:
         "\ttab",
         "٣.0",
     ]
-    for text, read_id in zip(texts + more, read(connection, texts + more, id_of), strict=True):
+    for text, read_id in zip(texts + more, read(connection, [*texts, *more], id_of), strict=True):
         assert normalise_identifier(text) == (text if read_id is None else read_id), repr(text)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import kfp_server_api
 import pytest
 import yaml
-from kfp.kubernetes import kubernetes_executor_config_pb2  # type: ignore[import-untyped]
+from kfp.kubernetes import kubernetes_executor_config_pb2
 
 from dawnlist.pipelines.package import write_package
 from dawnlist.pipelines.placement import KFP_VERSIONS, Placement
@@ -65,7 +65,8 @@ def test_the_installed_definition_has_the_fields_of_the_table() -> None:
     installed = {field.json_name for field in message.fields}
     assert set(EXECUTOR_2_16) <= installed
     user = kubernetes_executor_config_pb2.SecurityContext.DESCRIPTOR
-    assert {field.json_name for field in user.fields} == set(EXECUTOR_2_16["securityContext"])
+    user_fields: Any = EXECUTOR_2_16["securityContext"]
+    assert {field.json_name for field in user.fields} == set(user_fields)
     assert tuple(FIELDS) == KFP_VERSIONS
 
 

@@ -3,6 +3,7 @@
 import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from kfp import compiler, dsl
@@ -58,7 +59,7 @@ def test_a_folder_without_runs_is_left_alone(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-@component
+@component  # type: ignore[untyped-decorator]
 def publish(lake: str, as_of: str, namespace: str, run: str, force: str) -> None:
     from dawnlist.cuts import parse_as_of
     from dawnlist.records.run_records import record_step
@@ -72,7 +73,7 @@ def publish(lake: str, as_of: str, namespace: str, run: str, force: str) -> None
 def tiny_package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A pipeline with the parameters of the daily one and one step, which says that it published."""
 
-    @dsl.pipeline(name="tiny")
+    @dsl.pipeline(name="tiny")  # type: ignore[untyped-decorator]  # kfp ships no types
     def tiny(
         shop_source: str,
         shop_lake: str,
@@ -82,7 +83,7 @@ def tiny_package(tmp_path_factory: pytest.TempPathFactory) -> Path:
         as_of: str,
         history_days: int,
         list_length: int,
-        search: dict,
+        search: dict[str, Any],
         force_publish: str = "",
     ) -> None:
         run = dsl.PIPELINE_JOB_ID_PLACEHOLDER

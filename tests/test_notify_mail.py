@@ -33,8 +33,8 @@ from tests.test_notify import AS_OF, HOSTILE, Night, evaluation
 pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")
 
 GIVEN = {**PIPELINE_DEFAULTS, "shop_source": "postgresql://dawn@db/shop", "shop_lake": "gs://bucket/lake",
-         "shop_store": "redis://s:6379/0", "as_of": format_iso(AS_OF), "shop": "shop", "list_length": 10,
-         "search": {"factors": [16.0, 32.0]}}  # fmt: skip
+         "shop_store": "redis://s:6379/0", "as_of": format_iso(AS_OF), "shop": "shop", "shop_settings": "",
+         "list_length": 10, "search": {"factors": [16.0, 32.0]}}  # fmt: skip
 SEARCH = GIVEN["search"]
 LEAKY = (
     "could not log in as 'bob' to postgresql://dawn:hush-1@db/shop with hush-22 from 10.1.2.3:\n"
@@ -444,7 +444,8 @@ def test_the_step_tells_and_its_record_says_whom(night: Night, server: MailServe
     record = night.lake.read_json("runs", "20260131T030000Z", "run-1", "notify.json")
     subject = "[shop] Published: version 4, 2026-01-31 03:00 UTC"
     assert [mail["Subject"] for mail in server.mails] == [subject]
-    assert record["report"] == {"told": [f"told mail by 127.0.0.1:{server.port}: {subject}"]}
+    told_mail = f"told mail by 127.0.0.1:{server.port}: {subject}"
+    assert record["report"] == {"registrations": {}, "told": [told_mail]}
 
 
 def test_a_run_whose_time_kubeflow_left_out_is_told_with_the_day_of_its_record(

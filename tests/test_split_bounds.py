@@ -2,6 +2,7 @@
 
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -170,7 +171,9 @@ def build_at(lake: Lake, moment: datetime) -> Splits:
 
 
 def write_items(lake: Lake, *titles: str) -> None:
-    rows = [{"item_id": title, "title": title, "genres": [], "text": None} for title in titles]
+    rows: list[dict[str, Any]] = [
+        {"item_id": title, "title": title, "genres": [], "text": None} for title in titles
+    ]
     table = pa.Table.from_pylist(rows, schema=ITEMS_SCHEMA)
     write_deltalake(lake.table_uri("items"), table, mode="overwrite")
 

@@ -9,14 +9,18 @@ import httpx
 import pytest
 import yaml
 
+from dawnlist.cuts import parse_as_of
+from dawnlist.lake.lake import Lake
 from dawnlist.pipelines.deploy.manifests import YAML_LOADER
 from dawnlist.pipelines.kubeflow import run_following
 from dawnlist.pipelines.package import build_version_name
+from dawnlist.records.run_records import record_step
 from tests.support.certificates import self_signed
-from tests.support.kfp_api import Done, Fault, Kubeflow, dawnlist, kubeflow_api
+from tests.support.kfp_api import Done, Fault, Kubeflow, Object, dawnlist, kubeflow_api
 from tests.support.schemas import problems
 from tests.support.servers import free_port
 
+AS_OF = parse_as_of("2026-03-01T03:00:00Z")
 SHOP = ("--source", "postgresql://dawn@db/shop", "--lake", "s3://bucket/lake", "--redis", "redis://store:6379/0",
         "--namespace", "shop")  # fmt: skip
 
@@ -354,3 +358,34 @@ def test_an_authority_of_ones_own_is_trusted_where_it_is_named(
         assert "name the file of its certificate in SSL_CERT_FILE" in refused.err
         monkeypatch.setenv("SSL_CERT_FILE", str(certificate[0]))
         assert submit(kubeflow, package, "--detach").code == 0
+
+
+@pytest.mark.parametrize(("published", "code"), [(True, 0), (False, 3), (None, 3)])
+def test_a_run_that_publishes_nothing_has_a_code_where_one_asks_for_it(
+    kubeflow: Kubeflow, package: Path, s3_root: str, published: bool | None, code: int
+) -> None:
+    words = ("submit", "--host", kubeflow.url, "--package", str(package), *SHOP, "--lake", s3_root)
+    lake = Lake.open(s3_root, "shop")
+    create = kubeflow.run_service_create_run
+
+    def create_run(body: Object) -> Object:
+        run = create(body)
+        if published is not None:
+            with record_step(s3_root, "shop", AS_OF, run["run_id"], "publish") as report:
+                report["published"] = published
+        return run
+
+    kubeflow.run_service_create_run = create_run  # type: ignore[method-assign]
+    assert dawnlist(*words).code == 0
+    done = dawnlist(*words, "--require-published")
+    said = "dawnlist: nothing was published (--require-published)" in done.err.splitlines()
+    assert (done.code, said) == (code, code == 3)
+    assert len(lake.names("runs")) == (0 if published is None else 1)
+
+
+def test_what_is_required_of_a_run_that_is_not_followed_is_refused(
+    kubeflow: Kubeflow, package: Path
+) -> None:
+    done = submit(kubeflow, package, "--detach", "--require-published")
+    assert done.err.startswith("dawnlist: --require-published waits for the run's end: leave out")
+    assert (done.code, kubeflow.runs) == (1, [])

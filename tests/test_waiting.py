@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -9,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from kfp_server_api import V2beta1PipelineTaskDetail, V2beta1Run, V2beta1RunDetails
 
 from dawnlist.pipelines import terminal
-from dawnlist.pipelines.kubeflow import api_version, run_display, waiting_pods
+from dawnlist.pipelines.kubeflow import api_version, run_display, run_following, waiting_pods
 from dawnlist.pipelines.kubeflow.parameters import read_needed_version
 from dawnlist.pipelines.kubeflow.run_display import TerminalDisplay
 from dawnlist.pipelines.kubeflow.run_following import RunningStep
@@ -114,6 +116,41 @@ def test_where_the_cluster_can_not_be_asked_submit_says_what_kubeflow_says(
         "is no kubeconfig here)"
     ) in done.err.splitlines()
     assert "✓ notify" in done.err and done.code == 1
+
+
+@pytest.mark.parametrize(("seconds", "found"), [(25, 1), (24.9, 0)])
+def test_what_kubeflow_calls_pending_waits_from_25_seconds_on(
+    seconds: float, found: int, kubeflow: Kubeflow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run_following, "_measure_running_seconds", lambda task: seconds)
+    tasks = [V2beta1PipelineTaskDetail(display_name=name, state=state)
+             for name, state in (("fetch", "SUCCEEDED"), ("tune", "RUNNING"), ("tune-2", "RUNNING"),
+                                 ("executor", "PENDING"))]  # fmt: skip
+    run = V2beta1Run(run_id="run-1", run_details=V2beta1RunDetails(task_details=tasks))
+    waiting = run_following.list_waiting_pods(run, {"fetch", "tune", "tune-2"}, RunPods())
+    assert [one.step for one in waiting] == ["tune or tune-2"][:found]
+
+
+@pytest.mark.parametrize(
+    ("phase", "seconds", "waits"),
+    [
+        ("Succeeded", 26, True),
+        ("Succeeded", 20, False),
+        ("Running", 26, False),
+        ("Pending", 26, False),
+    ],
+)
+def test_a_pod_that_can_not_be_made_is_told_by_kubeflow_calling_it_pending(
+    phase: str, seconds: float, waits: bool, kubeflow: Kubeflow, package: Path, cluster: KubeApi
+) -> None:
+    run = start_waiting_run(kubeflow, package)
+    for _ in range(4):  # each look at a run is one step more
+        kubeflow.run_service_get_run(run)
+    kubeflow.waiting_seconds = seconds
+    cluster.put(pod(run, {"phase": phase}))
+    [described] = json.loads(status_of(kubeflow, "--format", "json").out)["runs"]
+    reasons = [one["reason"] for one in described["waiting"]]
+    assert reasons == ([run_following.NO_POD_REASON] if waits else [])
 
 
 def test_a_run_whose_pod_waits_is_ended_by_its_package_and_notify_speaks(
@@ -255,7 +292,7 @@ def test_a_reason_is_printed_again_when_it_has_changed_after_a_minute(
     printed: Callable[[], list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = [1000.0]
-    monkeypatch.setattr(run_display.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
     display = TerminalDisplay(StepStatus("waiting"))
     waiting = WaitingPod("p", "tune", 12, "ErrImagePull: not found")
     for seconds, reason, lines in (
@@ -282,7 +319,7 @@ def test_the_steps_that_run_are_shown_with_their_seconds_which_count_on(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     now = [50.0]
-    monkeypatch.setattr(terminal.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
     status = StepStatus("waiting for the first step")
     display = TerminalDisplay(status)
     assert status.__rich__() == "waiting for the first step"

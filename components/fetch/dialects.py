@@ -145,7 +145,7 @@ def cast_for_landing(column: sa.ColumnClause[Any], dialect: str) -> Any:
 def _mark_blobs(column: sa.ColumnClause[Any]) -> Any:
     """Select a column of SQLite as text, and its BLOBs as a mark and hexadecimal digits."""
     is_blob = sa.func.typeof(column) == sa.literal_column("'blob'")
-    mark = sa.literal_column(f"'{BLOB_MARK}'")
+    mark: Any = sa.literal_column(f"'{BLOB_MARK}'")
     return sa.case((is_blob, mark.op("||")(sa.func.hex(column))), else_=sa.cast(column, sa.Text))
 
 

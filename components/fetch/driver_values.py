@@ -69,7 +69,7 @@ def decode_schema(schema: pa.Schema) -> pa.Schema:
 
 def is_bytes(kind: pa.DataType) -> bool:
     """Whether an Arrow type is one of bytes."""
-    return pa.types.is_binary(kind) or pa.types.is_fixed_size_binary(kind)
+    return bool(pa.types.is_binary(kind) or pa.types.is_fixed_size_binary(kind))
 
 
 def _decode_column(column: pa.Array) -> pa.Array:

@@ -2,6 +2,7 @@
 
 import errno
 import tempfile
+from collections import Counter
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from functools import partial
@@ -12,6 +13,7 @@ import pyarrow as pa
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
+from dawnlist.components.fetch.collected.source_group import SourceGroup
 from dawnlist.components.fetch.late_days import find_late_days
 from dawnlist.components.fetch.parquet import write_batches
 from dawnlist.components.fetch.read_ahead import RecordBatches
@@ -54,7 +56,7 @@ def fetch_source(
     end = require_past(as_of, RUN_CLOCK_TOLERANCE)
     table = lake.table("interactions")
     covered_window = read_covered_window(table)
-    data_source = open_source(source, settings)
+    data_source = open_source(source, settings, lake)
     overlap = _choose_overlap(data_source, settings)
     expired = read_expiry_cutoff(table)
     windows = plan_windows(covered_window, end, window_days, overlap, expired)
@@ -95,7 +97,7 @@ def fetch_windows(
     windows: list[TimeWindow],
     run: str,
 ) -> LandingReport:
-    """Land the interactions of windows, one object for each.
+    """Land the interactions of windows, one object for each, and one for the collector's events.
 
     Returns:
         `interactions` (the names of the objects), `items` and `users` (None), `windows` (pairs of
@@ -106,14 +108,15 @@ def fetch_windows(
     window_texts: list[list[str]] = []
     rows, arrivals = 0, ArrivalCounts()
     for start, end in windows:
-        name = f"landing/interactions/{format_stamp(start)}_{format_stamp(end)}/{run}.parquet"
-        metadata = {"window_start": format_iso(start), "window_end": format_iso(end)}
-        batches = source.interactions(start, end)
-        count_arrivals = partial(source.count_arrivals, start=start, end=end)
-        window_rows, window_arrivals = _land_batches(lake, batches, name, metadata, count_arrivals)
-        rows += window_rows
+        window_arrivals: Counter[str] = Counter()
+        for part, suffix in _list_parts(source):
+            folder = f"landing/interactions/{format_stamp(start)}_{format_stamp(end)}"
+            name = f"{folder}/{run}{suffix}.parquet"
+            part_rows, part_arrivals = _land_window(lake, part, (start, end), name)
+            rows += part_rows
+            window_arrivals.update(part_arrivals)
+            names.append(name)
         arrivals |= window_arrivals
-        names.append(name)
         window_texts.append([format_iso(start), format_iso(end)])
     return {
         "interactions": names,
@@ -124,6 +127,24 @@ def fetch_windows(
         "rows": {"interactions": rows},
         "arrivals": arrivals,
     }
+
+
+def _list_parts(source: DataSource) -> list[tuple[DataSource, str]]:
+    """List the sources that have a landing object of their own, and how its name ends."""
+    if isinstance(source, SourceGroup):
+        return [(source.main, ""), (source.events, "-events")]
+    return [(source, "")]
+
+
+def _land_window(
+    lake: Lake, source: DataSource, window: TimeWindow, name: str
+) -> tuple[int, ArrivalCounts]:
+    """Land a window of one source, and return its rows, and how many arrived in each hour."""
+    start, end = window
+    metadata = {"window_start": format_iso(start), "window_end": format_iso(end)}
+    batches = source.interactions(start, end)
+    count_arrivals = partial(source.count_arrivals, start=start, end=end)
+    return _land_batches(lake, batches, name, metadata, count_arrivals)
 
 
 def _land_whole_table(

@@ -4,11 +4,14 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Protocol
 
+from dawnlist.components.fetch.collected.collected_events import EVENTS_SOURCE, CollectedEvents
+from dawnlist.components.fetch.collected.source_group import SourceGroup
 from dawnlist.components.fetch.database import DatabaseSource
 from dawnlist.components.fetch.dialects import DATABASE_SCHEMES, DATABASE_URL_FORMS
 from dawnlist.components.fetch.files import FileSource
 from dawnlist.components.fetch.filesystems import REMOTE_SCHEMES
 from dawnlist.components.fetch.read_ahead import RecordBatches
+from dawnlist.lake.lake import Lake
 from dawnlist.settings import SourceSettings
 from dawnlist.urls import SOURCE_PASSWORD, mask_passwords, refuse_password
 
@@ -54,8 +57,13 @@ class DataSource(Protocol):
         """Count the rows that the source has now of UTC days, by the time of windows."""
 
 
-def open_source(url: str, settings: SourceSettings) -> DataSource:
+def open_source(url: str, settings: SourceSettings, lake: Lake | None = None) -> DataSource:
     """Open a database, or a folder, file or mapping file on a disk, gs:// or s3://.
+
+    Args:
+        url: The source's URL; `events` is what the collector landed in the lake.
+        settings: The section `source` of the shop's settings.
+        lake: The lake in which the collector lands events; None where they are of no use.
 
     Raises:
         ValueError: The URL is empty, holds a password, or is of a kind that can't be read.
@@ -65,6 +73,15 @@ def open_source(url: str, settings: SourceSettings) -> DataSource:
         raise ValueError(
             "the source is empty: give a database URL, a folder of files, a file, or a mapping file"
         )
+    if lake is not None and url == EVENTS_SOURCE:
+        return CollectedEvents(lake, settings)
+    main = _open_main_source(url, settings)
+    if lake is not None and settings.collected_events:
+        return SourceGroup(main, CollectedEvents(lake, settings))
+    return main
+
+
+def _open_main_source(url: str, settings: SourceSettings) -> DatabaseSource | FileSource:
     refuse_password(url, SOURCE_PASSWORD)
     scheme = url.partition("://")[0] if "://" in url else "file"
     if scheme in ("file", *REMOTE_SCHEMES):

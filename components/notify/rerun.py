@@ -28,10 +28,15 @@ LAPTOP_OPTIONS: Final = {
 
 
 def select_changed_parameters(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """Select what differs from the pipeline's defaults: parameters, and entries of `search`."""
+    """Select what differs from the pipeline's defaults, and where the shop is.
+
+    The names are those of parameters, and of entries of `search`.
+    """
     changed_parameters = {}
     for name, value in list_parameters(parameters).items():
-        if name not in FLAT_DEFAULTS or value != FLAT_DEFAULTS[name]:
+        is_default = name in FLAT_DEFAULTS and value == FLAT_DEFAULTS[name]
+        # A version at Kubeflow may have defaults of its own for where the shop is.
+        if name.startswith("shop") or not is_default:
             changed_parameters[name] = value
     return changed_parameters
 

@@ -45,13 +45,12 @@ def tune(
 
         shop_settings = Settings.load(settings)
         options = parse_search(search)
-        grid = Grid.from_options(options, shop_settings.engines.train)
         rung_shard = RungShard(int(rung), int(shard), int(shards)) if shards else None
         record.update(
             run_daily_search(
                 Lake.open(lake, namespace),
                 Splits.load(Path(splits.path)),
-                grid,
+                Grid.from_options(options, shop_settings.engines.train),
                 options.mode,
                 options.metric,
                 int(k),

@@ -81,7 +81,7 @@ def _build_tls_context(options: dict[str, Any]) -> ssl.SSLContext:
     return context
 
 
-def pack_command(words: Sequence[str]) -> bytes:
+def pack_command(words: Sequence[str | int | bytes]) -> bytes:
     """Pack a command in RESP, the protocol of Redis."""
     command: bytes = hiredis.pack_command(tuple(words))  # type: ignore[arg-type]  # annotated as a tuple of one
     return command

@@ -61,7 +61,7 @@ def deploy_command(
         raise ValueError(
             "nothing to deploy: give an overlay's folder, such as manifests/overlays/local"
         )
-    from dawnlist.pipelines.deploy import deploy_steps
+    from dawnlist.pipelines.deploy import deploy_steps, retry_steps
     from dawnlist.pipelines.deploy.cluster import connect_to_kubernetes
     from dawnlist.pipelines.deploy.leftovers import add_set_label
     from dawnlist.pipelines.deploy.manifest_apply import (
@@ -77,15 +77,15 @@ def deploy_command(
     refuse_other_namespaces(documents, namespace)
     cluster = connect_to_kubernetes(kube_context, namespace)
     if fix_retries:
-        deploy_steps.fix_retries(cluster, dry_run, yes)
+        retry_steps.fix_retries(cluster, dry_run, yes)
     else:
-        deploy_steps.warn_about_retries(cluster)
+        retry_steps.warn_about_retries(cluster)
     if not documents:
         return
     refuse_unknown_kinds(cluster, documents)
     refuse_missing_namespaces(cluster, documents)
     documents = deploy_steps.point_at_object_store(cluster, documents)
-    deploy_steps.warn_about_missing_secrets(cluster, documents)
+    deploy_steps.warn_about_missing_objects(cluster, documents)
     changed = deploy_steps.apply_manifests(cluster, documents, dry_run, force_conflicts)
     if wait and not dry_run:
         deploy_steps.wait_for_manifests(cluster, documents, timeout, changed)

@@ -1,21 +1,12 @@
 """Do the steps of `dawnlist deploy`, and print what each of them does."""
 
-import sys
 import time
 from enum import StrEnum
 from typing import NoReturn
 
-import typer
 from rich.markup import escape
 
 from dawnlist.pipelines.deploy.cluster import KubernetesCluster, format_object_name
-from dawnlist.pipelines.deploy.kfp_retries import (
-    CONTROLLER_CONFIG_MAP,
-    KUBEFLOW_NAMESPACE,
-    build_retry_fix,
-    find_retry_fault,
-    read_controller_config,
-)
 from dawnlist.pipelines.deploy.leftovers import find_leftovers
 from dawnlist.pipelines.deploy.manifest_apply import (
     ApplyStep,
@@ -25,6 +16,7 @@ from dawnlist.pipelines.deploy.manifest_apply import (
 )
 from dawnlist.pipelines.deploy.manifests import KubernetesObject
 from dawnlist.pipelines.deploy.object_store import choose_object_store
+from dawnlist.pipelines.deploy.profile_check import describe_profile_faults
 from dawnlist.pipelines.deploy.rollout import SETTLE_SECONDS, wait_for_rollout
 from dawnlist.pipelines.deploy.rollout_reasons import explain_not_ready
 from dawnlist.pipelines.deploy.rollout_states import RolloutState
@@ -45,12 +37,13 @@ class Change(StrEnum):
 CHANGE_STYLES = {Change.CREATED: "green", Change.CHANGED: "yellow", Change.UNCHANGED: "dim"}
 
 
-def warn_about_missing_secrets(
+def warn_about_missing_objects(
     cluster: KubernetesCluster, documents: list[KubernetesObject]
 ) -> None:
-    """Print a line for each secret that is missing or lacks keys."""
-    for line in describe_missing_secrets(cluster, documents):
-        err.print(f"[yellow]![/] {escape(line)}", soft_wrap=True)
+    """Print a line for each thing that a profile lacks, and for each secret that lacks keys."""
+    for describe in (describe_profile_faults, describe_missing_secrets):
+        for line in describe(cluster, documents):
+            err.print(f"[yellow]![/] {escape(line)}", soft_wrap=True)
 
 
 def point_at_object_store(
@@ -62,55 +55,6 @@ def point_at_object_store(
         mark = "·" if choice.expected else "[yellow]![/]"
         err.print(f"{mark} {escape(choice.message)}", soft_wrap=True)
     return choice.documents
-
-
-def warn_about_retries(cluster: KubernetesCluster) -> None:
-    """Print a line when Kubeflow's controller does not repeat failed steps as packages say."""
-    fault = find_retry_fault(cluster)
-    if fault:
-        err.print(f"[yellow]![/] {escape(fault)}", soft_wrap=True)
-
-
-def fix_retries(cluster: KubernetesCluster, dry_run: bool, confirmed: bool) -> None:
-    """Correct the retries in the settings of Kubeflow's workflow controller, and print the change.
-
-    Args:
-        cluster: The cluster.
-        dry_run: Whether to show the change only.
-        confirmed: Whether to change the settings without a question.
-
-    Raises:
-        LookupError: The cluster has no such settings.
-        ValueError: The settings can't be read, or nobody can be asked.
-        PermissionError: You may not read or change the settings.
-    """
-    config_map = read_controller_config(cluster)
-    if config_map is None:
-        raise LookupError(
-            f"no {CONTROLLER_CONFIG_MAP} in namespace {KUBEFLOW_NAMESPACE} of {cluster.host}: "
-            "install Kubeflow Pipelines first, or choose another --kube-context"
-        )
-    fix = build_retry_fix(config_map)
-    # Kubeflow's own manifests hold the field, so it has to be taken over.
-    step = ApplyStep(fix, config_map, cluster.apply(fix, dry=True, force=True))
-    change = _classify_change(step, namespace_is_new=False)
-    _show_change(step, change)
-    if dry_run or change == Change.UNCHANGED:
-        return
-    if not confirmed and not _ask_to_fix_retries():
-        out.print("nothing was changed")
-        return
-    cluster.apply(fix, dry=False, force=True)
-    out.print(
-        "changed, for all pipelines of this Kubeflow: it holds for runs that start from now on"
-    )
-
-
-def _ask_to_fix_retries() -> bool:
-    if not sys.stdin.isatty():
-        raise ValueError("nothing was changed: --fix-retries asks first, so add --yes to it")
-    question = "Change it? All pipelines of this Kubeflow will repeat failed steps in this way"
-    return typer.confirm(question, err=True)
 
 
 def apply_manifests(
@@ -138,8 +82,8 @@ def apply_manifests(
     counts = dict.fromkeys(Change, 0)
     for step in steps if dry_run else apply_objects(cluster, steps, force, patience):
         namespace_is_new = format_object_name(step.document) in new_names
-        change = _classify_change(step, namespace_is_new)
-        _show_change(step, change)
+        change = classify_change(step, namespace_is_new)
+        show_change(step, change)
         counts[change] += 1
     totals = ", ".join(f"{count} {change}" for change, count in counts.items())
     note = " (dry run: nothing was changed)" if dry_run else ""
@@ -164,7 +108,7 @@ def _raise_refusals(
     )
 
 
-def _classify_change(step: ApplyStep, namespace_is_new: bool) -> Change:
+def classify_change(step: ApplyStep, namespace_is_new: bool) -> Change:
     """Say whether applying the object creates it, changes it, or leaves it as it is."""
     if namespace_is_new or step.before is None:
         return Change.CREATED
@@ -173,7 +117,7 @@ def _classify_change(step: ApplyStep, namespace_is_new: bool) -> Change:
     return Change.UNCHANGED
 
 
-def _show_change(step: ApplyStep, change: Change) -> None:
+def show_change(step: ApplyStep, change: Change) -> None:
     style = CHANGE_STYLES[change]
     note = "" if step.checked else " (unchecked: its namespace is not there yet)"
     out.print(f"{_pad_name(step.document)} [{style}]{change}[/]{note}", soft_wrap=True)

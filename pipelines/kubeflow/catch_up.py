@@ -36,11 +36,8 @@ def open_catch_up_lake(uri: str, namespace: str) -> Lake:
     """Open the lake in which missing days are found, and try to read it.
 
     Raises:
-        ValueError: No lake was given.
         OSError: The lake can't be read.
     """
-    if not uri:
-        raise ValueError("--catch-up finds the missing days in the lake: give --lake")
     lake = Lake.open(uri, namespace)
     lake.names("gates")
     return lake

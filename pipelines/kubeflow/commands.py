@@ -8,7 +8,7 @@ import typer
 from dawnlist.cuts import format_iso
 from dawnlist.pipelines import option_parsing
 from dawnlist.pipelines.kubeflow import options
-from dawnlist.pipelines.options import ForceOption, FormatOption
+from dawnlist.pipelines.options import ForceOption, FormatOption, RequirePublishedOption
 from dawnlist.pipelines.placement_options import PlacementOptions, add_placement_options
 
 PIPELINE_NAME = "dawnlist-daily"
@@ -36,6 +36,7 @@ def submit_command(
         bool, typer.Option("--detach", help="Start the run, and do not wait for its end.")
     ] = False,
     pending_minutes: options.PendingMinutesOption = None,
+    require_published: RequirePublishedOption = False,
     *,
     placement_options: PlacementOptions,
 ) -> None:
@@ -43,12 +44,16 @@ def submit_command(
 
     Example: `dawnlist submit --source postgresql://dawn@db/shop --lake gs://bucket/lake --redis redis://store:6379/0`
     """
+    from dawnlist.lake.lake import Lake
     from dawnlist.pipelines.kubeflow.client import KfpClient
     from dawnlist.pipelines.kubeflow.output import show_run_progress, show_submitted_run
     from dawnlist.pipelines.kubeflow.shop_values import collect_option_values
     from dawnlist.pipelines.kubeflow.submission import ensure_experiment, start_run
     from dawnlist.pipelines.kubeflow.version_choice import PackageChoice, choose_version
+    from dawnlist.pipelines.publication import check_publication_in_lake
 
+    if require_published and detach:
+        raise ValueError("--require-published waits for the run's end: leave out --detach")
     values = collect_option_values(source, lake, redis, namespace, settings, shop)
     namespace = values["shop"]
     if as_of:
@@ -66,9 +71,10 @@ def submit_command(
     show_submitted_run(client, run_id, version)
     if not detach:
         lake = parameters["shop_lake"]
-        raise typer.Exit(
-            show_run_progress(client, run_id, version, lake, namespace, pending_minutes)
-        )
+        code = show_run_progress(client, run_id, version, lake, namespace, pending_minutes)
+        if code == 0 and require_published:
+            code = check_publication_in_lake(Lake.open(lake, namespace), run_id)
+        raise typer.Exit(code)
 
 
 @add_placement_options
@@ -112,15 +118,15 @@ def schedule_command(
 
     due_times = parse_schedule(cron)
     values = collect_option_values(source, lake, redis, namespace, settings, shop)
-    namespace, lake = values["shop"], values.get("shop_lake", "")
-    opened_lake = None
-    if catch_up:
-        opened_lake = open_catch_up_lake(lake, namespace)
+    namespace = values["shop"]
     client = KfpClient(host, space)
     experiment = _name_experiment(experiment, namespace)
     recurring_run = _name_recurring_run(pipeline, namespace)
     choice = PackageChoice(pipeline, package, placement_options, experiment, recurring_run)
     version, parameters = choose_version(client, choice, values, assignments)
+    opened_lake = None
+    if catch_up:
+        opened_lake = open_catch_up_lake(parameters["shop_lake"], namespace)
     experiment_id = ensure_experiment(client, experiment)
     spec = RecurringRunSpec(
         experiment_id,

@@ -11,7 +11,7 @@ from dawnlist.pipelines.kubeflow.api_version import (
     ApiVersion,
 )
 from dawnlist.pipelines.kubeflow.assignments import parse_assignments
-from dawnlist.pipelines.package_path import require_package
+from dawnlist.pipelines.output_files import require_package
 from dawnlist.records.run_parameters import PARAMETER_OPTIONS
 from dawnlist.settings import MOUNTED_SETTINGS
 from dawnlist.yaml_documents import parse_yaml_documents

@@ -15,6 +15,10 @@ API_OUTAGE_SECONDS = 300.0
 """How long following a run goes on while the API does not answer."""
 API_REFUSAL_SECONDS = 15.0
 """How long following a run goes on while the API refuses the credentials."""
+NO_POD_REASON: Final = (
+    "Kubeflow calls it pending, and the cluster has no pod of it. A quota or an admission rule of the "
+    "namespace may forbid it: `kubectl get events` says more"
+)
 PENDING_GRACE_SECONDS: Final = 25
 """How long Kubeflow may call a pod pending before that is mentioned: an image may be pulled."""
 
@@ -115,23 +119,30 @@ def list_running_steps(run: Any, step_names: Collection[str]) -> list[RunningSte
 def list_waiting_pods(run: Any, step_names: Collection[str], pods: RunPods) -> list[WaitingPod]:
     """List the pods of a run that wait.
 
-    Where the cluster can't be asked, they are those that Kubeflow calls pending. Kubeflow names
-    such a task `executor`, and not its step, so the steps that run are named.
+    Where the cluster can't be asked, or has no pod at all, they are those that Kubeflow calls
+    pending. Kubeflow names such a task `executor`, and not its step, so the steps that run are
+    named.
     """
     waiting = pods.list_waiting(run.run_id, step_names)
-    if waiting is not None:
+    if waiting or (waiting is not None and pods.has_active):
         return waiting
-    pending_seconds = []
-    for task in _list_tasks(run):
-        if task.state == "PENDING":
-            pending_seconds.append(_measure_running_seconds(task))
-    longest = max(pending_seconds, default=0.0)
+    longest = _measure_pending_seconds(run)
     if longest < PENDING_GRACE_SECONDS:
         return []
+    reason = NO_POD_REASON
+    if waiting is None:
+        reason = f"Kubeflow calls it pending, and the cluster can't be asked why ({pods.problem})"
     names = [step.name for step in list_running_steps(run, step_names)]
-    step = " or ".join(names) or "a step"
-    reason = f"Kubeflow calls it pending, and the cluster can't be asked why ({pods.problem})"
-    return [WaitingPod("", step, longest, reason)]
+    return [WaitingPod("", " or ".join(names) or "a step", longest, reason)]
+
+
+def _measure_pending_seconds(run: Any) -> float:
+    """Compute for how long Kubeflow has called a task of a run pending; 0 if there is none."""
+    seconds = []
+    for task in _list_tasks(run):
+        if task.state == "PENDING":
+            seconds.append(_measure_running_seconds(task))
+    return max(seconds, default=0.0)
 
 
 def _list_tasks(run: Any) -> list[Any]:

@@ -51,6 +51,8 @@ class RunPods:
     """The profile of the runs, in a Kubeflow with several users."""
     problem: str = ""
     """Why no pod of the run can be read; empty while one can."""
+    has_active: bool = False
+    """Whether a pod of the run was starting or running at the last look."""
     _cluster: KubernetesCluster | None = field(default=None, repr=False)
 
     def list_waiting(self, run_id: str, step_names: Collection[str]) -> list[WaitingPod] | None:
@@ -80,6 +82,7 @@ class RunPods:
             self.problem = "the cluster of your kubeconfig shows you no pod of the run"
             return None
         self.problem = ""
+        self.has_active = any(_get_phase(pod) in ("Pending", "Running") for pod in pods)
         return [pod for pod in waiting if pod is not None]
 
     def _list_pods(self, cluster: KubernetesCluster, run_id: str) -> list[KubernetesObject]:
@@ -94,8 +97,7 @@ class RunPods:
     ) -> WaitingPod | None:
         """Describe a pod that waits; None for another."""
         seconds = measure_pod_age(pod)
-        phase = (pod.get("status") or {}).get("phase")
-        if phase != "Pending" or seconds < WAITING_GRACE_SECONDS:
+        if _get_phase(pod) != "Pending" or seconds < WAITING_GRACE_SECONDS:
             return None
         reason = explain_waiting_pod(pod)
         if reason is None and seconds >= EVENT_GRACE_SECONDS:
@@ -110,6 +112,10 @@ class RunPods:
         if self.space:
             return [self.space]
         return sorted({KFP_NAMESPACE, cluster.namespace})
+
+
+def _get_phase(pod: KubernetesObject) -> str | None:
+    return (pod.get("status") or {}).get("phase")
 
 
 def explain_waiting_pod(pod: KubernetesObject) -> str | None:

@@ -76,7 +76,7 @@ def find_gaps(lake: Lake, source: str, settings: Settings, days: list[date]) -> 
     ledger = Ledger.from_commits(table)
     covered_window = read_covered_window(table)
     expiry_cutoff = read_expiry_cutoff(table)
-    source_rows = open_source(source, settings.source).count_rows_by_day(days)
+    source_rows = open_source(source, settings.source, lake).count_rows_by_day(days)
     zone = _find_zone_of_days(source, settings)
     gaps = []
     for day in days:
@@ -137,10 +137,13 @@ def _to_window(day: date, zone: str) -> TimeWindow:
 
 def _find_zone_of_days(source: str, settings: Settings) -> str:
     """Return the zone of the source's days: that of the settings for daily files, else UTC."""
+    from dawnlist.components.fetch.collected.collected_events import EVENTS_SOURCE
     from dawnlist.components.fetch.sources import open_source
 
     zone = settings.source.time_zone
-    if zone == "UTC" or not open_source(source, settings.source).gives_whole_days:
+    if zone == "UTC" or source == EVENTS_SOURCE:
+        return "UTC"
+    if not open_source(source, settings.source).gives_whole_days:
         return "UTC"
     return zone
 
@@ -160,7 +163,7 @@ def fill_window(target: BackfillTarget, window: TimeWindow) -> dict[str, Any]:
     as_of = window[1]
     record_key = (target.root, target.namespace, as_of, target.run)
     with record_step(*record_key, "fetch") as record:
-        source = open_source(target.source, settings.source)
+        source = open_source(target.source, settings.source, lake)
         record.update(fetch_windows(lake, source, [window], target.run))
     landed = dict(record)
     with record_step(*record_key, "clean") as record:

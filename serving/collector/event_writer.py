@@ -6,17 +6,18 @@ one. So a store that writes its file to the disk for each command does it once f
 
 import asyncio
 import time
+from collections import deque
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
 
-import redis.asyncio
-import redis.exceptions
-
 from dawnlist.events.stream_keys import ENTRY_FIELD, REASON_FIELD, EventKeys
+from dawnlist.store.endpoint import ServerEndpoint, pack_command
+from dawnlist.store.wire import ServerLink
 
 MAX_GROUP_EVENTS: Final = 512
 """Events in one command; more would hold up the store's other clients for milliseconds."""
+STORE_TIMEOUT_SECONDS: Final = 5.0
 MAX_WAITING_EVENTS: Final = 20_000
 """Events that wait for the store; a request that would exceed it is told to try again."""
 
@@ -72,14 +73,11 @@ class EventGroup:
 class EventWriter:
     """Appends events to the streams of one shop."""
 
-    def __init__(
-        self, client: "redis.asyncio.Redis", keys: EventKeys, duplicate_seconds: float
-    ) -> None:
-        self._client: Any = client
+    def __init__(self, server: ServerEndpoint, keys: EventKeys, duplicate_seconds: float) -> None:
+        self._link = ServerLink(server, SilentListener(), STORE_TIMEOUT_SECONDS)
         self._keys = keys
         self._period_seconds = max(1, round(duplicate_seconds))
-        self._script = client.register_script(APPEND_SCRIPT)
-        self._waiting: list[EventGroup] = []
+        self._waiting: deque[EventGroup] = deque()
         self._waiting_events = 0
         self._wakeup = asyncio.Event()
         self.is_full = False
@@ -87,8 +85,7 @@ class EventWriter:
 
     async def append(self, group: EventGroup) -> list[EventStatus]:
         """Append the events of a request, and return what became of each."""
-        is_refused = self.is_full or self._waiting_events + group.size > MAX_WAITING_EVENTS
-        if is_refused:
+        if self.is_full or self._waiting_events + group.size > MAX_WAITING_EVENTS:
             return [EventStatus.RETRY] * group.size
         self._waiting.append(group)
         self._waiting_events += group.size
@@ -97,57 +94,72 @@ class EventWriter:
 
     async def run(self) -> None:
         """Write groups, until the task is cancelled."""
-        while True:
-            await self._wakeup.wait()
-            groups = self._take_groups()
-            if not groups:
-                self._wakeup.clear()
-                continue
-            try:
-                await self._write_groups(groups)
-            except (redis.exceptions.RedisError, OSError):
-                _answer_all(groups, EventStatus.RETRY)
-            except BaseException:
-                _answer_all(groups, EventStatus.RETRY)
-                raise
+        try:
+            while True:
+                await self._wakeup.wait()
+                groups = self._take_groups()
+                if groups:
+                    await self._write_groups(groups)
+                else:
+                    self._wakeup.clear()
+        finally:
+            self._link.close()
 
     def _take_groups(self) -> list[EventGroup]:
         """Take the waiting groups that fit into one command; a larger group goes alone."""
         groups: list[EventGroup] = []
         events = 0
         while self._waiting and (not groups or events + self._waiting[0].size <= MAX_GROUP_EVENTS):
-            group = self._waiting.pop(0)
+            group = self._waiting.popleft()
             groups.append(group)
             events += group.size
         self._waiting_events -= events
         return groups
 
     async def _write_groups(self, groups: list[EventGroup]) -> None:
-        pipeline = self._client.pipeline(transaction=False)
-        number_of_entries = self._add_append_command(pipeline, groups)
-        for group in groups:
-            for event, reason in group.dead_letters:
-                pipeline.xadd(self._keys.dead, {ENTRY_FIELD: event, REASON_FIELD: reason})
-        replies = await pipeline.execute(raise_on_error=False)
-        stored: Any = []
-        if number_of_entries:
-            stored = replies.pop(0)
-            if isinstance(stored, Exception):
-                stored = [None] * number_of_entries
+        commands = self._pack_commands(groups)
+        try:
+            replies = await self._link.execute(b"".join(commands), len(commands))
+        except BaseException:
+            _answer_all(groups, EventStatus.RETRY)
+            raise
+        if replies is None:
+            _answer_all(groups, EventStatus.RETRY)
+            return
+        entries = sum(len(group.entries) for group in groups)
+        stored: list[int | None] = []
+        if entries:
+            reply = replies.pop(0)
+            # A store that refuses the script, as for lack of memory, has stored none.
+            stored = reply if isinstance(reply, list) else [None] * entries
         _answer_groups(groups, stored, replies)
 
-    def _add_append_command(self, pipeline: Any, groups: list[EventGroup]) -> int:
-        """Add the command that appends all entries, and return their number."""
-        arguments: list[Any] = [2 * self._period_seconds]
+    def _pack_commands(self, groups: list[EventGroup]) -> list[bytes]:
+        """Pack the command that appends all entries, and one for each dead letter."""
+        arguments: list[Any] = []
+        dead_letters = []
         for group in groups:
             for digest, record in group.entries:
                 arguments += (digest, record)
-        number_of_entries = len(arguments) // 2
-        if number_of_entries:
-            period = int(time.time()) // self._period_seconds
-            keys = [self._keys.accepted, self._keys.seen(period), self._keys.seen(period - 1)]
-            pipeline.eval(APPEND_SCRIPT, len(keys), *keys, *arguments)
-        return number_of_entries
+            for event, reason in group.dead_letters:
+                words = ("XADD", self._keys.dead, "*", ENTRY_FIELD, event, REASON_FIELD, reason)
+                dead_letters.append(pack_command(words))
+        if not arguments:
+            return dead_letters
+        period = int(time.time()) // self._period_seconds
+        keys = (self._keys.accepted, self._keys.seen(period), self._keys.seen(period - 1))
+        words = ("EVAL", APPEND_SCRIPT, len(keys), *keys, 2 * self._period_seconds, *arguments)
+        return [pack_command(words), *dead_letters]
+
+
+class SilentListener:
+    """Is told about failures of the store; the statuses of events say them already."""
+
+    def report_store_error(self, kind: str) -> None:
+        """See FailureListener."""
+
+    def report_breaker(self, is_open: bool) -> None:
+        """See FailureListener."""
 
 
 def _answer_groups(groups: list[EventGroup], stored: list[int | None], dead: list[Any]) -> None:
@@ -159,11 +171,14 @@ def _answer_groups(groups: list[EventGroup], stored: list[int | None], dead: lis
         dead: For each dead letter the store's answer, or its error.
     """
     statuses = {1: EventStatus.OK, 0: EventStatus.DUPLICATE, None: EventStatus.RETRY}
+    stored_answers, dead_answers = iter(stored), iter(dead)
     for group in groups:
-        answers = [statuses[stored.pop(0)] for _ in group.entries]
+        answers = [statuses[next(stored_answers)] for _ in group.entries]
         for _ in group.dead_letters:
-            is_lost = isinstance(dead.pop(0), Exception)
-            answers.append(EventStatus.RETRY if is_lost else EventStatus.DROPPED)
+            status = EventStatus.DROPPED
+            if isinstance(next(dead_answers), Exception):
+                status = EventStatus.RETRY
+            answers.append(status)
         if not group.answer.done():
             group.answer.set_result(answers)
 

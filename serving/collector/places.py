@@ -5,6 +5,7 @@ An address is used here and goes no further: what leaves the collector is the ne
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from pathlib import Path
 from typing import Any, Final
@@ -16,6 +17,7 @@ from dawnlist.settings import NETWORK_BITS, CollectorSettings
 UNKNOWN_COUNTRIES: Final = ("", "XX", "T1", "ZZ")
 """What CDNs write where they know no country; T1 is Tor."""
 MAX_PLACE_LENGTH: Final = 10
+CACHED_ADDRESSES: Final = 10_000
 
 Address = IPv4Address | IPv6Address
 
@@ -44,6 +46,8 @@ class PlaceFinder:
         self._country_headers = settings.country_headers
         self._region_headers = settings.region_headers
         self._proxies = [ip_network(network) for network in settings.trusted_proxies]
+        # Most requests come from few addresses.
+        self._locate = lru_cache(maxsize=CACHED_ADDRESSES)(self._find_place_of_address)
         self._reader: Any = None
         if settings.place_file:
             self._reader = _open_place_file(settings.place_file)
@@ -55,16 +59,18 @@ class PlaceFinder:
             peer: The address of the connection; empty if it has none.
             headers: The request's headers, by names in lower case.
         """
-        address = self._find_address(peer, headers.get("x-forwarded-for", ""))
+        place = self._locate(peer, headers.get("x-forwarded-for", ""))
         country = _read_first_header(headers, self._country_headers)
-        region = _read_first_header(headers, self._region_headers)
         if country in UNKNOWN_COUNTRIES:
-            country = ""
+            return place
+        region = _read_first_header(headers, self._region_headers)
+        return Place(place.network, country, region)
+
+    def _find_place_of_address(self, peer: str, forwarded: str) -> Place:
+        address = self._find_address(peer, forwarded)
         if address is None:
-            return Place("", country, region)
-        if not country:
-            country, region = self._look_up(address)
-        return Place(truncate_address(address), country, region)
+            return Place()
+        return Place(truncate_address(address), *self._look_up(address))
 
     def _find_address(self, peer: str, forwarded: str) -> Address | None:
         """Return the sender's address: the last one that no trusted proxy has."""

@@ -22,8 +22,9 @@ from dawnlist.serving.collector.routes import CollectorRoutes
 from dawnlist.serving.collector.senders import RateLimiter, Senders
 from dawnlist.serving.collector.watch import StoreWatch, check_durability
 from dawnlist.settings import CollectorSettings
-from dawnlist.store.client import strip_cluster_suffix
-from dawnlist.urls import REDIS_PASSWORD, read_password
+from dawnlist.store.client import is_cluster_url, strip_cluster_suffix
+from dawnlist.store.endpoint import ServerEndpoint
+from dawnlist.urls import REDIS_PASSWORD, mask_passwords, read_password
 
 DEFAULT_PORT: Final = 8081
 STORE_TIMEOUT_SECONDS: Final = 5.0
@@ -33,7 +34,15 @@ collector_log = logging.getLogger("dawnlist.collector")
 
 
 def connect_async(url: str) -> "redis.asyncio.Redis":
-    """Return a client of the store for asyncio; it connects when it is used."""
+    """Return a client of the store for asyncio; it connects when it is used.
+
+    Raises:
+        ValueError: the URL can't be used, or names a cluster.
+    """
+    if is_cluster_url(url):
+        raise ValueError(
+            f"the store {mask_passwords(url)!r} is a cluster: the collector needs a single server"
+        )
     client: redis.asyncio.Redis = redis.asyncio.Redis.from_url(
         strip_cluster_suffix(url),
         password=read_password(REDIS_PASSWORD),
@@ -54,7 +63,8 @@ def build_collector(url: str, namespace: str, settings: CollectorSettings) -> St
     client = connect_async(url)
     keys = EventKeys(namespace)
     metrics = CollectorMetrics(namespace)
-    writer = EventWriter(client, keys, settings.duplicate_minutes * 60)
+    server = ServerEndpoint.from_url(url)
+    writer = EventWriter(server, keys, settings.duplicate_minutes * 60)
     watch = StoreWatch(client, keys, writer, metrics, settings.max_memory_share)
     intake = Intake(writer, DailySalts(client, keys), settings.max_age_days * 86_400)
     limiter = RateLimiter(settings.events_per_second)

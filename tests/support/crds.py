@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Any, Final
 
-import jsonschema
+import jsonschema  # type: ignore[import-untyped]
 from kubernetes_validate.utils import schema_contents
 from referencing import Registry, Resource
 
@@ -51,7 +51,7 @@ def list_of(items: Tree) -> Tree:
     return {"type": "array", "items": items}
 
 
-def fields(required: tuple[str, ...] = (), **properties: Tree) -> Tree:
+def fields(required: tuple[str, ...] = (), /, **properties: Tree) -> Tree:
     """An object that has these fields and no others."""
     return {
         "type": "object",

@@ -49,7 +49,8 @@ class _PeekedStream:
     def read(self, size: int = -1) -> bytes:
         """Read at most `size` bytes."""
         if self._unread and size >= 0:
-            head, self._unread = self._unread[:size], self._unread[size:]
+            head: bytes = self._unread[:size]
+            self._unread = self._unread[size:]
             return head
         block: bytes = self._stream.read(size) if size >= 0 else self._stream.read()
         block, self._unread = self._unread + block, b""

@@ -24,7 +24,7 @@ def add_paths(
         types: Their types.
         shop_names: Canonical column -> names and paths that the settings give.
     """
-    cells = []
+    cells: list[str] = []
     new_names = []
     for path in find_paths(names, shop_names):
         cell = _extract(f"c{path.index}", types[path.index], path.keys)

@@ -1,0 +1,1 @@
+"""The events of the collector as a source, alone or beside another."""

@@ -1,0 +1,1 @@
+"""Packages whose short steps share pods."""
