@@ -209,6 +209,21 @@ def test_limits_count_from_the_least_number_of_rows_on() -> None:
     assert "201 of them" in refused_of(1000, rows_with_id=1000, reused_ids=201)
 
 
+def test_limits_of_nothing_accept_nothing_and_no_more() -> None:
+    strict = LimitSettings(
+        min_rows=1, max_without_user=0, max_rejected=0, max_unknown_events=0, max_reused_ids=0
+    )
+    limits.check_limits(judged_profile(rows_in=1, rows_with_id=1), strict, END)
+    for about, message in (
+        ({"rejected": 1, "reasons": {"user_id missing": 1}}, "have no user"),
+        ({"rejected": 1, "reasons": {"item_id missing": 1}}, "are rejected"),
+        ({"rejected": 1, "reasons": {"event unknown": 1}}, "of unknown events"),
+        ({"rows_with_id": 2, "reused_ids": 1, "event_ids": 1}, "it is no id of an event"),
+    ):
+        with pytest.raises(RuntimeError, match=message):
+            limits.check_limits(judged_profile(rows_in=2, **about), strict, END)
+
+
 @pytest.mark.parametrize("reason", ["user_id nested", "item_id nested"])
 def test_half_of_the_rows_may_have_nested_ids(reason: str) -> None:
     name = {"user_id nested": NESTED_USER, "item_id nested": NESTED_ITEM}[reason]
