@@ -1,7 +1,7 @@
 """How each step's memory grows with the shop (docs/NODES.md): nights of simulated shops, and lines through peaks.
 
 A shop that was measured before is read from its lake. Prints the peaks, and the lines as
-pipelines/step_memory.py has them.
+pipelines/resources/step_memory.py has them.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from scipy.optimize import nnls
 from dawnlist.cuts import parse_as_of
 from dawnlist.lake.lake import Lake
 from dawnlist.model.matrices import build_splits_from_matrices, hold_out_pairs
-from dawnlist.pipelines.step_memory import MEMORY_LINES, MemoryLine, ShopSize
+from dawnlist.pipelines.resources.step_memory import MEMORY_LINES, MemoryLine, ShopSize
 from dawnlist.records.run_records import StepRecord, find_step_report, read_step_records
 from dawnlist.simulate import ShopConfig, simulate_shop, write_shop
 

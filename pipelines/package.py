@@ -80,7 +80,7 @@ def write_component(output: Path, step: str, image: str = "") -> None:
     from kfp import compiler, dsl
 
     from dawnlist.components.image import IMAGE
-    from dawnlist.pipelines.step_resources import STEP_RESOURCES
+    from dawnlist.pipelines.resources.step_resources import STEP_RESOURCES
 
     _require_yaml_output(output)
     if step.replace("_", "-") not in STEP_RESOURCES:

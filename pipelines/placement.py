@@ -10,13 +10,13 @@ from typing import Final
 from kfp import dsl, kubernetes
 
 from dawnlist.components.image import IMAGE
-from dawnlist.pipelines.step_memory import (
+from dawnlist.pipelines.resources.step_memory import (
     ShopSize,
     compute_memory_limit,
     compute_memory_request,
 )
-from dawnlist.pipelines.step_resources import StepResources, choose_resources
-from dawnlist.pipelines.step_retries import (
+from dawnlist.pipelines.resources.step_resources import StepResources, choose_resources
+from dawnlist.pipelines.resources.step_retries import (
     BACKOFF_FACTOR,
     BACKOFF_SECONDS,
     compute_retry_seconds,

@@ -94,7 +94,7 @@ class PlacementOptions:
             ValueError: A value is out of its range, or does not go with another.
         """
         from dawnlist.pipelines.placement import Placement
-        from dawnlist.pipelines.step_memory import ShopSize
+        from dawnlist.pipelines.resources.step_memory import ShopSize
 
         size_names = [field.name for field in fields(ShopSize)]
         size = ShopSize(**self._collect_given(size_names))

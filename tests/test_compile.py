@@ -17,12 +17,12 @@ from dawnlist.pipelines.kubeflow.parameters import build_run_parameters, read_sp
 from dawnlist.pipelines.package import load_package, write_package
 from dawnlist.pipelines.placement import LAKE_KEYS, Placement
 from dawnlist.pipelines.placement_options import PlacementOptions
-from dawnlist.pipelines.step_memory import (
+from dawnlist.pipelines.resources.step_memory import (
     ShopSize,
     compute_memory_limit,
     compute_memory_request,
 )
-from dawnlist.pipelines.step_resources import STEP_RESOURCES
+from dawnlist.pipelines.resources.step_resources import STEP_RESOURCES
 from dawnlist.records.run_parameters import PIPELINE_DEFAULTS
 
 FITTING_STEPS = {"tune", "train", "refit"}

@@ -9,7 +9,7 @@ from kfp import components
 
 from dawnlist.pipelines.package import write_component
 from dawnlist.pipelines.placement import LAKE_KEYS
-from dawnlist.pipelines.step_resources import STEP_RESOURCES
+from dawnlist.pipelines.resources.step_resources import STEP_RESOURCES
 from tests.test_cli import dawnlist
 
 PAGE = Path(__file__).parents[1] / "docs" / "COMPONENTS.md"

@@ -12,8 +12,8 @@ import yaml
 from dawnlist.pipelines.deploy.kfp_retries import RETRY_EXPRESSION, RETRY_LIMIT, RETRY_POLICY
 from dawnlist.pipelines.package import write_package
 from dawnlist.pipelines.placement import Placement
-from dawnlist.pipelines.step_resources import STEP_RESOURCES
-from dawnlist.pipelines.step_retries import compute_backoff_seconds, compute_retry_seconds
+from dawnlist.pipelines.resources.step_resources import STEP_RESOURCES
+from dawnlist.pipelines.resources.step_retries import compute_backoff_seconds, compute_retry_seconds
 from tests.support.argo_retries import (
     CAUSES,
     EVICTED,

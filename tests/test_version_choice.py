@@ -160,7 +160,7 @@ def test_options_win_over_the_shops_file(kubeflow: Kubeflow, shop_file: str) -> 
     ("text", "message"),
     [
         ("gate: {min_users: 5}", "has no section `shop`: give it name, source, lake and store"),
-        ("shop: {nmae: x}", "there is no such name"),
+        ("shop: {naem: x}", "there is no such name"),
         ("shop: {source: 'postgresql://a:s3cret@db/x'}", "set DAWNLIST_SOURCE_PASSWORD instead"),
         ("shop: {lake: ./lake}", "pods can't reach the lake './lake'"),
     ],

@@ -4,6 +4,8 @@ import asyncio
 import contextlib
 import logging
 import os
+import signal
+import sys
 from collections.abc import AsyncIterator
 from typing import Any, Final
 
@@ -118,6 +120,8 @@ def run_collector(
         ValueError: a setting, a key, the URL or the namespace can't be used.
     """
     app = build_collector(url, namespace, settings)
+    # uvicorn raises the signal once more after its shutdown, and Python would end at once.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     uvicorn.run(
         app,
         host=host,

@@ -1,7 +1,9 @@
 """Run `dawnlist demo-shop`: one page with a shelf, which asks a predictor and tells a collector."""
 
+import contextlib
 import html
 import json
+from collections.abc import AsyncIterator
 from importlib import resources
 from typing import Final
 from urllib.parse import quote
@@ -45,7 +47,13 @@ def build_demo_shop(predictor: str, collector: str, key: str, api_key: str) -> S
             message = f"the predictor at {predictor} does not answer: {error}"
             return JSONResponse({"error": message}, 502)
 
-    return Starlette(routes=[Route("/", answer_page), Route("/shelf", answer_shelf)])
+    @contextlib.asynccontextmanager
+    async def close_client(app: Starlette) -> AsyncIterator[None]:
+        async with client:
+            yield
+
+    routes = [Route("/", answer_page), Route("/shelf", answer_shelf)]
+    return Starlette(routes=routes, lifespan=close_client)
 
 
 def _render_page(collector: str, key: str) -> str:

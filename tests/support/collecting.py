@@ -11,6 +11,7 @@ import httpx
 import orjson
 import redis
 import uvicorn
+from starlette.applications import Starlette
 
 from dawnlist.events.stream_keys import EventKeys
 from dawnlist.serving.collector.server import build_collector
@@ -22,25 +23,22 @@ KEYS = EventKeys("shop")
 @contextlib.contextmanager
 def collector(url: str, **settings: Any) -> Iterator[httpx.Client]:
     """A client of a collector of the namespace `shop`, with these settings."""
-    app = build_collector(url, "shop", CollectorSettings(**settings))
+    with serving(build_collector(url, "shop", CollectorSettings(**settings))) as client:
+        yield client
+
+
+@contextlib.contextmanager
+def serving(app: Starlette) -> Iterator[httpx.Client]:
+    """A client of an application that runs on uvicorn in a thread."""
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="on"))
-    problems: list[BaseException] = []
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
-
-        def run() -> None:
-            try:
-                server.run([listener])
-            except BaseException as error:
-                problems.append(error)
-
-        thread = threading.Thread(target=run)
+        thread = threading.Thread(target=server.run, args=([listener],))
         thread.start()
         while not server.started and thread.is_alive():
             time.sleep(0.01)
         try:
-            if not thread.is_alive():
-                raise AssertionError(f"the collector did not start: {problems}")
+            assert thread.is_alive(), "the application did not start"
             base = f"http://127.0.0.1:{listener.getsockname()[1]}"
             with httpx.Client(base_url=base, timeout=60) as client:
                 yield client

@@ -1,0 +1,1 @@
+"""What each step may use: cores, memory, time, retries."""
