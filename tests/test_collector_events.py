@@ -85,8 +85,8 @@ def test_an_invalid_event_gets_one_line_that_names_the_field(bad: Any, reason: s
 
 
 def test_ids_are_texts_without_blanks_around_them() -> None:
-    made = record(user=17, item=" 22423 ")
-    assert (made["user"], made["item"]) == ("17", "22423")
+    made = record(user=17, item=" 22423.0 ", anonymous="b\u200b1")
+    assert (made["user"], made["item"], made["anonymous"]) == ("17", "22423", "b1")
     with pytest.raises(RefusedEventError, match="item: '  ' is blank"):
         record(item="  ")
 

@@ -268,7 +268,8 @@ def test_what_reads_is_answered(shared: Lake, statement: str) -> None:
         ("SELECT item_id::int FROM items", "Could not convert string 'a' to INT32"),
         (
             "SELECT * FROM itms",
-            "'itms': there are interactions, quarantine, items, users, landing.interactions (line 1, column 15)",
+            "'itms': there are interactions, quarantine, items, users, events, shown, dead_events, "
+            "landing.interactions (line 1, column 15)",
         ),
     ],
 )

@@ -9,6 +9,7 @@ from typing import Any, Final
 import orjson
 
 from dawnlist.events.event_schema import explain_invalid_event
+from dawnlist.rows.identifiers import normalise_identifier
 
 MILLISECONDS_FROM: Final = 1e11
 """A time at or above this is in milliseconds: as seconds it would be in the year 5138."""
@@ -73,7 +74,7 @@ def build_record(event: Any, request: RequestFacts, max_age_seconds: float) -> R
 
 
 def _normalise_event_id(name: str, value: str | int) -> str:
-    text = str(value).strip()
+    text = normalise_identifier(str(value)).strip()
     if not text:
         raise RefusedEventError(f"{name}: {value!r} is blank")
     return text

@@ -27,7 +27,7 @@ def shop(prefix: str = "") -> TopLists:
     """
     ids = [f"{prefix}{letter}" for letter in "abcd"]
     return bare(
-        user_ids=np.array(["ann", "bob", "x\r\nSET a b\x00🦊*<script>/"], dtype=object),
+        user_ids=np.array(["ann", "bob", "xSET a b🦊*<script>/"], dtype=object),
         item_index=np.array([[2, 0], [1, 0], [0, 1]], dtype=np.uint32),
         score=np.array([[0.5, 0.25], [1.5, 0.75], [1.0, 0.5]], dtype=np.float32),
         lengths=np.array([2, 2, 2]),

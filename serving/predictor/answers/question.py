@@ -48,3 +48,5 @@ class Question:
     version's lists do."""
     explain: bool = False
     """Whether the answer names the past items that contributed to each score."""
+    given_id: str = ""
+    """The user's id as the caller wrote it, which the answer repeats; empty if it is the same."""

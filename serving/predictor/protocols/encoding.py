@@ -41,7 +41,7 @@ class PredictionEncoder:
         An item is `{"item_id", "title", "score"}`, with "because" if the question asked for it.
         """
         header = {
-            "user_id": question.user_id,
+            "user_id": question.given_id or question.user_id,
             "tier": recommendation.tier,
             **describe_origin(catalogue),
         }

@@ -52,7 +52,8 @@ def parse_question(source: str, user_id: Any, fields: Mapping[str, Any]) -> Ques
         for name, value in fields.items():
             if value is not None:
                 options[name] = _FIELD_PARSERS[name](value)
-        return Question(_parse_id('"user_id"', user_id), **options)
+        given_id = _parse_text('"user_id"', user_id)
+        return Question(normalise_identifier(given_id), **options, given_id=given_id)
     except ValueError as error:
         raise ValueError(f"{source}: {error}") from None
 
