@@ -135,9 +135,8 @@ def report(predictor_url: str, collector_url: str, clicks: int, rate: float) -> 
     metrics = httpx.get(f"{collector_url}/metrics").text
     taken = [line for line in metrics.splitlines() if "events_total" in line and '"ok"' in line]
     print(f"clicks: {clicks}, events taken: {taken[0].rpartition(' ')[2]}")
-    print(
-        f"click to changed answer: p50 {1e3 * seconds[clicks // 2]:.0f} ms, p99 {1e3 * seconds[int(0.99 * clicks)]:.0f} ms"
-    )
+    median, slow = seconds[clicks // 2], seconds[int(0.99 * clicks)]
+    print(f"click to changed answer: p50 {1e3 * median:.0f} ms, p99 {1e3 * slow:.0f} ms")
 
 
 if __name__ == "__main__":
