@@ -27,6 +27,9 @@ _NUMBER: Final[JsonSchema] = {"type": "number"}
 def build_schemas() -> JsonSchema:
     """Return the schemas of all messages by name."""
     instance = {"user_id": TEXT_SCHEMA, **_build_option_properties()}
+    prediction = _build_prediction_properties()
+    # An answer has an id only where answers are logged.
+    always_given = [name for name in prediction if name != "recommendation_id"]
     return {
         "Error": _build_object({"error": _STRING}),
         "Ready": _build_object({"name": _STRING, "ready": _BOOLEAN}),
@@ -35,7 +38,7 @@ def build_schemas() -> JsonSchema:
         "Instances": _build_open_object(_build_instances_properties(), required=["instances"]),
         "Item": _build_object(_build_item_properties(), required=["item_id", "title", "score"]),
         "Reason": _build_object({"item_id": _STRING, "score": _NUMBER}),
-        "Prediction": _build_object(_build_prediction_properties()),
+        "Prediction": _build_object(prediction, required=always_given),
         "Predictions": _build_object({"predictions": _build_array(reference_schema("Prediction"))}),
         "InputTensor": _build_open_object(_build_input_tensor_properties()),
         "InferRequest": _build_open_object(_build_infer_request_properties(), required=["inputs"]),
