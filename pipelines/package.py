@@ -1,15 +1,20 @@
 """Compile the pipeline to a package, a YAML file that Kubeflow Pipelines can run."""
 
+import ast
 import hashlib
 import importlib
+import re
 import tempfile
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from dawnlist.pipelines.output_files import require_package
 from dawnlist.pipelines.placement import Placement
+
+DEFAULT_OBJECT: Final = re.compile(r"(# +\w+: dict \[Default: )(\{.*\})(\])")
+"""The line of a package's comment about a parameter that is an object."""
 
 
 def build_version_name(package: bytes) -> str:
@@ -107,6 +112,24 @@ def _compile_package(pipeline: Any, parameters: dict[str, str], file: Path) -> N
     from kfp import compiler
 
     compiler.Compiler().compile(pipeline, str(file), pipeline_parameters=parameters)
+    _sort_comments(file)
+
+
+def _sort_comments(file: Path) -> None:
+    """Sort the keys of objects in the comment at the top, whose order kfp leaves to chance.
+
+    The version's name is a digest of the file, so the same code has to give the same bytes.
+    """
+    lines = file.read_text("utf-8").split("\n")
+    for number, line in enumerate(lines):
+        if not line.startswith("#"):
+            break
+        comment = DEFAULT_OBJECT.fullmatch(line)
+        if comment:
+            start, value, end = comment.groups()
+            entries = sorted(ast.literal_eval(value).items())
+            lines[number] = f"{start}{dict(entries)}{end}"
+    file.write_text("\n".join(lines), "utf-8")
 
 
 def _compile_kubernetes_objects(

@@ -1,4 +1,6 @@
+import ast
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -467,3 +469,11 @@ def test_mistakes_are_refused(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="there is no package"):
         load_package(tmp_path / "absent.yaml")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_comment_of_a_package_is_in_the_same_order_in_each_process(tmp_path: Path) -> None:
+    package = tmp_path / "daily.yaml"
+    write_package(package, Placement())
+    [line] = re.findall(r"(?m)^#    search: dict \[Default: (\{.*\})\]$", package.read_text())
+    entries = ast.literal_eval(line)
+    assert list(entries) == sorted(entries) and len(entries) > 10
