@@ -7,6 +7,7 @@ At the end every acknowledged event must be in the lake exactly once, and nothin
 
 import argparse
 import contextlib
+import http.client
 import json
 import random
 import signal
@@ -122,7 +123,7 @@ class Sender(threading.Thread):
             assert error.code == 503, (error.code, error.read())
             error.close()
             answers = [{"status": "retry"}] * len(events)
-        except OSError:
+        except (OSError, http.client.HTTPException):
             answers = [{"status": "retry"}] * len(events)
         again = []
         for event, one_answer in zip(events, answers, strict=True):
