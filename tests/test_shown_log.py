@@ -96,10 +96,28 @@ def test_a_full_queue_drops_and_counts(monkeypatch: pytest.MonkeyPatch, valkey: 
     assert metrics.shown == {"written": 3, "dropped": 2} and count_entries(valkey, KEYS.shown) == 3
 
 
-def test_a_store_that_is_away_costs_the_entries_alone(unused_port: int) -> None:
+def test_a_store_that_is_away_costs_the_entries_alone(
+    unused_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines: list[Any] = []
+    monkeypatch.setattr(
+        shown_log_module.logs, "log_event", lambda *line, **fields: lines.append(line)
+    )
+    monkeypatch.setattr(shown_log_module, "WRITE_ENTRIES", 1)
     log, metrics = make_log(f"redis://127.0.0.1:{unused_port}/0", 2)
-    asyncio.run(write(log))
+
+    async def write_twice() -> None:
+        await log.write_once()
+        await write(log)
+
+    asyncio.run(write_twice())
     assert metrics.shown == {"written": 0, "dropped": 2}
+    assert len(lines) == 1  # once for an outage
+
+
+def test_a_cluster_is_refused() -> None:
+    with pytest.raises(ValueError, match="is a cluster: answers can't be logged there"):
+        ShownLog("redis+cluster://127.0.0.1:6379/0", "shop", PredictorMetrics("shop"))
 
 
 @pytest.mark.parametrize(("limit", "written"), [(2, 0), (3, 1)])

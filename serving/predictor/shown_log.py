@@ -22,8 +22,8 @@ from dawnlist.serving.predictor.answers.recommendation import Recommendation
 from dawnlist.serving.predictor.protocols.encoding import ServedCatalogue
 from dawnlist.serving.predictor.watch import logs
 from dawnlist.serving.predictor.watch.counts import PredictorMetrics
-from dawnlist.store.client import strip_cluster_suffix
-from dawnlist.urls import REDIS_PASSWORD, read_password
+from dawnlist.store.client import is_cluster_url, strip_cluster_suffix
+from dawnlist.urls import REDIS_PASSWORD, mask_passwords, read_password
 
 MAX_QUEUE_ENTRIES: Final = 10_000
 """Entries that wait to be written; a few seconds of the fastest predictor."""
@@ -45,13 +45,19 @@ class ShownLog:
         """Prepare the log; `run` connects it.
 
         Raises:
-            ValueError: the URL or the namespace can't be used.
+            ValueError: the URL or the namespace can't be used, or the store is a cluster.
         """
+        if is_cluster_url(url):
+            raise ValueError(
+                f"the store {mask_passwords(url)!r} is a cluster: answers can't be logged there, so "
+                "leave out --log-answers"
+            )
         self._stream = EventKeys(namespace).shown
         self._metrics = metrics
         self._queue: list[QueueEntry] = []
         self._prefix = secrets.token_hex(6)
         self._numbers = itertools.count(1)
+        self._is_failing = False
         self._client: Any = redis.asyncio.Redis.from_url(
             strip_cluster_suffix(url),
             password=read_password(REDIS_PASSWORD),
@@ -99,8 +105,11 @@ class ShownLog:
             answers = await pipeline.execute(raise_on_error=False)
         except (redis.exceptions.RedisError, OSError) as error:
             self._metrics.count_shown("dropped", len(entries))
-            logs.log_event(logging.WARNING, "answers not logged", reason=str(error))
+            if not self._is_failing:  # once for an outage, not ten times a second
+                logs.log_event(logging.WARNING, "answers not logged", reason=str(error))
+            self._is_failing = True
             return
+        self._is_failing = False
         refused = sum(isinstance(answer, Exception) for answer in answers)
         self._metrics.count_shown("dropped", refused)
         self._metrics.count_shown("written", len(entries) - refused)
