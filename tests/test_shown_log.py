@@ -16,6 +16,7 @@ from dawnlist.lake.lake import Lake
 from dawnlist.serving.collector.firehose import Firehose
 from dawnlist.serving.predictor import shown_log as shown_log_module
 from dawnlist.serving.predictor.shown_log import ShownLog
+from dawnlist.serving.predictor.watch import logs
 from dawnlist.serving.predictor.watch.counts import PredictorMetrics
 from tests.support.collecting import KEYS, count_entries, read_stream
 from tests.support.published import publish, shop
@@ -100,9 +101,7 @@ def test_a_store_that_is_away_costs_the_entries_alone(
     unused_port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lines: list[Any] = []
-    monkeypatch.setattr(
-        shown_log_module.logs, "log_event", lambda *line, **fields: lines.append(line)
-    )
+    monkeypatch.setattr(logs, "log_event", lambda *line, **fields: lines.append(line))
     monkeypatch.setattr(shown_log_module, "WRITE_ENTRIES", 1)
     log, metrics = make_log(f"redis://127.0.0.1:{unused_port}/0", 2)
 
