@@ -19,7 +19,13 @@ def keep_earlier_log(home: Path) -> None:
     ended = datetime.fromtimestamp(log.stat().st_mtime, UTC)
     folder = home / "logs"
     folder.mkdir(exist_ok=True)
-    log.rename(folder / f"{format_stamp(ended)}.log")
+    stamp = format_stamp(ended)
+    target = folder / f"{stamp}.log"
+    number = 1
+    while target.exists():  # another run ended in the same second
+        number += 1
+        target = folder / f"{stamp}-{number}.log"
+    log.rename(target)
 
 
 def delete_expired_files(home: Path, now: datetime) -> None:

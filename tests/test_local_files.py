@@ -41,6 +41,19 @@ def test_the_log_of_the_run_before_is_kept_with_its_time(tmp_path: Path) -> None
     ]
 
 
+def test_logs_that_end_in_the_same_second_are_all_kept(tmp_path: Path) -> None:
+    for text in ("first", "second", "third"):
+        (tmp_path / "run.log").write_text(text)
+        os.utime(tmp_path / "run.log", (1_767_225_600, 1_767_225_600))
+        keep_earlier_log(tmp_path)
+    logs = {path.name: path.read_text() for path in (tmp_path / "logs").iterdir()}
+    assert logs == {
+        "20260101T000000Z.log": "first",
+        "20260101T000000Z-2.log": "second",
+        "20260101T000000Z-3.log": "third",
+    }
+
+
 @pytest.mark.parametrize(("seconds", "kept"), [(0, True), (1, False)])
 def test_logs_and_artifacts_go_after_their_time(tmp_path: Path, seconds: int, kept: bool) -> None:
     age = KEEP_LOCAL_FILES + timedelta(seconds=seconds)
