@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import time
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 import redis
 
 from dawnlist.serving.collector.bodies import MAX_BODY_BYTES
+from dawnlist.serving.collector.event_writer import EventWriter
 from dawnlist.serving.collector.senders import COLLECTOR_KEYS, RateLimiter, Senders
 from dawnlist.serving.collector.server import connect_async
 from dawnlist.serving.collector.watch import check_durability, compute_memory_share
@@ -97,6 +99,51 @@ def test_a_body_that_can_not_be_read_gets_one_clear_error(
         answer = client.post("/v1/events", content=body, headers=headers)
         assert answer.status_code == status
         assert message in answer.json()["error"] and "\n" not in answer.json()["error"]
+        assert statuses(send(client, VIEW)) == ["ok"]
+
+
+def test_no_events_are_no_reason_to_wait(valkey: str) -> None:
+    with collector(valkey) as client:
+        answer = send(client)
+        assert (answer.status_code, answer.json()) == (202, {"events": []})
+        assert answer.elapsed < timedelta(
+            seconds=5
+        )  # after which a store that is silent is given up
+        assert statuses(send(client, VIEW)) == ["ok"]
+
+
+@pytest.mark.parametrize("depth", [200, 252, 253, 254, 255, 256, 1000])
+def test_events_that_are_nested_deeply_are_kept_or_dropped_and_accounted_for(
+    valkey: str, depth: int
+) -> None:
+    """orjson reads deeper values than it writes."""
+    nested = b"[" * depth + b"]" * depth
+    body = b'{"events": [{"type": "view", "user": "u1", "properties": {"a": %b}}, %b]}' % (
+        nested,
+        nested,
+    )
+    with collector(valkey) as client:
+        answer = client.post("/v1/events", content=body)
+        assert answer.status_code == 202 or (depth == 1000 and answer.status_code == 400)
+        if answer.status_code == 202:
+            first, second = answer.json()["events"]
+            assert first["status"] == "ok" or first["reason"] == "properties: nested too deeply"
+            assert second == {"status": "dropped", "reason": "an event is a JSON object"}
+            dropped = statuses(answer).count("dropped")
+            assert (count_entries(valkey, KEYS.accepted), count_entries(valkey, KEYS.dead)) == (
+                2 - dropped,
+                dropped,
+            )
+        assert statuses(send(client, VIEW)) == ["ok"]
+
+
+def test_a_fault_while_writing_asks_to_send_again_and_the_next_request_is_written(
+    valkey: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with collector(valkey) as client:
+        with monkeypatch.context() as patch:
+            patch.setattr(EventWriter, "_pack_commands", lambda *_: 1 / 0)
+            assert statuses(send(client, VIEW)) == ["retry"]
         assert statuses(send(client, VIEW)) == ["ok"]
 
 

@@ -91,6 +91,14 @@ def test_ids_are_texts_without_blanks_around_them() -> None:
         record(item="  ")
 
 
+def test_an_integer_that_was_rounded_is_no_id() -> None:
+    assert record(user=2**64 - 1)["user"] == str(2**64 - 1)  # an integer of 64 bits is whole
+    assert record(user=float(2**53 - 1))["user"] == str(2**53 - 1)
+    for rounded in (float(2**53), -float(2**53), 1e29):
+        with pytest.raises(RefusedEventError, match=r"^user: .* has too many digits"):
+            record(user=rounded)
+
+
 def test_an_event_without_an_id_gets_one_of_its_own() -> None:
     first, second = record(), record()
     assert first["id"] != second["id"] and len(first["id"]) == 32

@@ -145,6 +145,26 @@ def test_what_a_dead_worker_held_is_taken_over(
     assert len(enriched(valkey)) == 1
 
 
+def test_what_a_dead_worker_held_is_taken_over_while_events_come_without_a_pause(
+    store: Any, valkey: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker_module, "CLAIM_IDLE_MILLISECONDS", 0)
+    worker = make_worker(store)
+    put(store, id="held")
+    store.xreadgroup(WORKER_GROUP, "dead", {KEYS.accepted: ">"})
+    stop = threading.Event()
+    turns = [0]
+
+    def come_without_a_pause() -> None:
+        put(store, id=str(turns[0]))
+        turns[0] += 1
+        if turns[0] == 3:
+            stop.set()
+
+    worker.run(stop, come_without_a_pause)
+    assert "held" in {record["id"] for record in enriched(valkey)}
+
+
 def test_an_event_that_no_worker_can_process_is_a_dead_letter_after_five_tries(
     store: Any, valkey: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
 ) -> None:

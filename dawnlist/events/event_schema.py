@@ -98,20 +98,23 @@ _VALIDATOR: Final = jsonschema_rs.validator_for(EVENT_SCHEMA)
 
 def explain_invalid_event(event: Any) -> str | None:
     """Return why an event is not valid, in one line; None when it is valid."""
-    if _VALIDATOR.is_valid(event):
-        return None
-    error = next(iter(_VALIDATOR.iter_errors(event)))
+    if not isinstance(event, dict):
+        return "an event is a JSON object"
+    try:
+        if _VALIDATOR.is_valid(event):
+            return None
+        error = next(iter(_VALIDATOR.iter_errors(event)))
+    except ValueError:  # jsonschema-rs reads 255 levels
+        return "properties: nested too deeply"
     path = ".".join(map(str, error.instance_path))
-    reason = _explain_kind(event, error.message)
+    reason = _explain_message(error.message)
     if path:
         reason = f"{path}: {reason}"
     return cut_text(reason, MAX_REASON_LENGTH)
 
 
-def _explain_kind(event: Any, message: str) -> str:
+def _explain_message(message: str) -> str:
     """Return the schema's message, or a plainer one where the schema's is hard to read."""
-    if not isinstance(event, dict):
-        return "an event is a JSON object"
     if "anyOf" in message or "not valid under any" in message:
         return "give user, or anonymous, or consent: false"
-    return str(message)
+    return message

@@ -18,6 +18,8 @@ LEAST_SKEW_SECONDS: Final = 1.0
 MAX_FUTURE_SECONDS: Final = 60.0
 """An event that lies further in the future than this counts as one of now."""
 MAX_PROPERTY_BYTES: Final = 8_000
+FIRST_ROUNDED_INTEGER: Final = 2**53
+"""From here on a float does not hold every integer. orjson reads integers of more than 64 bits as floats."""
 
 Record = dict[str, Any]
 """An accepted event, as it stands in the stream."""
@@ -73,7 +75,10 @@ def build_record(event: Any, request: RequestFacts, max_age_seconds: float) -> R
     return record
 
 
-def _normalise_event_id(name: str, value: str | int) -> str:
+def _normalise_event_id(name: str, value: str | int | float) -> str:
+    if isinstance(value, float) and abs(value) >= FIRST_ROUNDED_INTEGER:
+        # JSON's reader has rounded it; two people must not become one.
+        raise RefusedEventError(f"{name}: {value!r} has too many digits for a number: send a text")
     text = normalise_identifier(str(value)).strip()
     if not text:
         raise RefusedEventError(f"{name}: {value!r} is blank")
@@ -82,8 +87,20 @@ def _normalise_event_id(name: str, value: str | int) -> str:
 
 def _check_properties(event: Record) -> None:
     properties = event.get("properties")
-    if properties and len(orjson.dumps(properties)) > MAX_PROPERTY_BYTES:
+    if properties and len(serialise_record(properties)) > MAX_PROPERTY_BYTES:
         raise RefusedEventError(f"properties: more than {MAX_PROPERTY_BYTES:,} bytes")
+
+
+def serialise_record(record: Record) -> bytes:
+    """Return a record, or a part of it, as JSON.
+
+    Raises:
+        RefusedEventError: it is nested deeper than orjson writes; orjson reads deeper ones.
+    """
+    try:
+        return orjson.dumps(record)
+    except orjson.JSONEncodeError:
+        raise RefusedEventError("properties: nested too deeply") from None
 
 
 def _correct_time(event: Record, request: RequestFacts, max_age_seconds: float) -> float:

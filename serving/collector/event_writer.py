@@ -5,6 +5,7 @@ one. So a store that writes its file to the disk for each command does it once f
 """
 
 import asyncio
+import logging
 import time
 from collections import deque
 from dataclasses import dataclass, field
@@ -14,6 +15,8 @@ from typing import Any, Final
 from dawnlist.events.stream_keys import ENTRY_FIELD, REASON_FIELD, EventKeys
 from dawnlist.store.endpoint import ServerEndpoint, pack_command
 from dawnlist.store.wire import ServerLink
+
+collector_log = logging.getLogger("dawnlist.collector")
 
 MAX_GROUP_EVENTS: Final = 512
 """Events in one command; more would hold up the store's other clients for milliseconds."""
@@ -85,6 +88,8 @@ class EventWriter:
 
     async def append(self, group: EventGroup) -> list[EventStatus]:
         """Append the events of a request, and return what became of each."""
+        if not group.size:
+            return []  # the store would never answer to no command
         if self.is_full or self._waiting_events + group.size > MAX_WAITING_EVENTS:
             return [EventStatus.RETRY] * group.size
         self._waiting.append(group)
@@ -98,10 +103,15 @@ class EventWriter:
             while True:
                 await self._wakeup.wait()
                 groups = self._take_groups()
-                if groups:
-                    await self._write_groups(groups)
-                else:
+                if not groups:
                     self._wakeup.clear()
+                    continue
+                try:
+                    await self._write_groups(groups)
+                except Exception:
+                    # Otherwise these requests and all later ones would wait for ever.
+                    collector_log.exception("events could not be written")
+                    _answer_all(groups, EventStatus.RETRY)
         finally:
             self._link.close()
 
@@ -118,11 +128,7 @@ class EventWriter:
 
     async def _write_groups(self, groups: list[EventGroup]) -> None:
         commands = self._pack_commands(groups)
-        try:
-            replies = await self._link.execute(b"".join(commands), len(commands))
-        except BaseException:
-            _answer_all(groups, EventStatus.RETRY)
-            raise
+        replies = await self._link.execute(b"".join(commands), len(commands))
         if replies is None:
             _answer_all(groups, EventStatus.RETRY)
             return

@@ -12,9 +12,11 @@ from dawnlist.serving.collector.acceptance import (
     RefusedEventError,
     RequestFacts,
     build_record,
+    serialise_record,
 )
 from dawnlist.serving.collector.event_writer import EventGroup, EventStatus, EventWriter
 from dawnlist.serving.collector.privacy import DailySalts, hide_person
+from dawnlist.values import describe_value
 
 MAX_DEAD_LETTER_BYTES: Final = 4_000
 """Bytes of a dropped event that are kept in its dead letter."""
@@ -41,6 +43,7 @@ class Intake:
             try:
                 record = build_record(event, request, self.max_age_seconds)
                 await self._hide_person_without_consent(record)
+                entry = (_compute_digest(event, record), serialise_record(record))
             except RefusedEventError as error:
                 group.dead_letters.append((serialise_dead_event(event), str(error)))
                 outcomes.append((_read_event_id(event), str(error)))
@@ -48,7 +51,7 @@ class Intake:
                 # The salt can't be read, so that nothing can be written either.
                 return [{"status": EventStatus.RETRY, "reason": FULL_REASON} for _ in events]
             else:
-                group.entries.append((_compute_digest(event, record), orjson.dumps(record)))
+                group.entries.append(entry)
                 outcomes.append((record["id"], None))
         statuses = await self.writer.append(group)
         return _build_answers(outcomes, statuses, len(group.entries))
@@ -78,8 +81,12 @@ def _read_event_id(event: Any) -> str:
 
 
 def serialise_dead_event(event: Any) -> bytes:
-    """Return the beginning of an event that was dropped, as JSON."""
-    return orjson.dumps(event)[:MAX_DEAD_LETTER_BYTES]
+    """Return the beginning of an event that was dropped, as JSON; or a description as a JSON text."""
+    try:
+        data = orjson.dumps(event)
+    except orjson.JSONEncodeError:  # nested deeper than orjson writes
+        data = orjson.dumps(describe_value(event))
+    return data[:MAX_DEAD_LETTER_BYTES]
 
 
 def _build_answers(

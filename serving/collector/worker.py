@@ -8,6 +8,7 @@ import logging
 import os
 import socket
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -31,6 +32,8 @@ BATCH_EVENTS: Final = 500
 BLOCK_MILLISECONDS: Final = 500
 CLAIM_IDLE_MILLISECONDS: Final = 15_000
 """A worker that has held an event for this long has died, or can't process it."""
+LOOK_SECONDS: Final = 5.0
+"""Seconds between two looks for such events."""
 MAX_TRIES: Final = 5
 """An event that was given to workers this often goes to the dead letters."""
 
@@ -83,13 +86,17 @@ class Worker:
         `show_life` is called in each turn.
         """
         has_group = False
+        next_look = 0.0
         while not stop.is_set():
             show_life()
             try:
                 if not has_group:
                     self.ensure_group()
                     has_group = True
-                if self.work_once() == 0:
+                self.work_once()
+                # Also while events come without a pause: somebody else's may have waited for long.
+                if time.monotonic() >= next_look:
+                    next_look = time.monotonic() + LOOK_SECONDS
                     self.take_over()
             except redis.exceptions.ResponseError as error:
                 # The store lost the group, with the stream.
