@@ -1,7 +1,7 @@
 """The keys of the event streams in the store. All keys of a shop share a slot of a cluster.
 
 dawnlist:{SHOP}:events      stream of accepted events; the field `e` of an entry is a record
-                            (event_records.py) as JSON
+                            (acceptance.py of the collector) as JSON
 dawnlist:{SHOP}:enriched    stream of enriched records, which the firehose lands in the lake
 dawnlist:{SHOP}:dead        stream of dead letters: the fields are `e`, the event, and `reason`
 dawnlist:{SHOP}:shown       stream of what the predictor's answers showed
@@ -11,12 +11,10 @@ dawnlist:{SHOP}:alias:HASH  the user that an anonymous id belongs to
 dawnlist:{SHOP}:visit:HASH  the current session of a person
 """
 
-import hashlib
-from dataclasses import dataclass
 from datetime import date
 from typing import Final
 
-from dawnlist.namespace import check_namespace
+from dawnlist.store.layout import ShopKeys, hash_person
 
 ENTRY_FIELD: Final = "e"
 """The field of a stream's entry that holds a record as JSON."""
@@ -26,59 +24,41 @@ WORKER_GROUP: Final = "enrich"
 """The consumer group of the workers, on the stream of accepted events."""
 
 
-@dataclass(frozen=True)
-class EventKeys:
-    """The names of one shop's keys.
-
-    Raises:
-        ValueError: the namespace is not usable in keys.
-    """
-
-    namespace: str
-
-    def __post_init__(self) -> None:
-        check_namespace(self.namespace)
+class EventKeys(ShopKeys):
+    """The names of one shop's keys of events."""
 
     @property
     def accepted(self) -> str:
         """The stream of accepted events."""
-        return self._build_key("events")
+        return self.build_control_key("events")
 
     @property
     def enriched(self) -> str:
         """The stream of enriched events."""
-        return self._build_key("enriched")
+        return self.build_control_key("enriched")
 
     @property
     def dead(self) -> str:
         """The stream of dead letters."""
-        return self._build_key("dead")
+        return self.build_control_key("dead")
 
     @property
     def shown(self) -> str:
         """The stream of what answers showed."""
-        return self._build_key("shown")
+        return self.build_control_key("shown")
 
     def seen(self, period: int) -> str:
         """Return the key of the events that were accepted in a period."""
-        return self._build_key(f"seen:{period}")
+        return self.build_control_key(f"seen:{period}")
 
     def salt(self, day: date) -> str:
         """Return the key of a day's salt."""
-        return self._build_key(f"salt:{day.isoformat()}")
+        return self.build_control_key(f"salt:{day.isoformat()}")
 
     def alias(self, anonymous_id: str) -> str:
         """Return the key of the user that an anonymous id belongs to."""
-        return self._build_key(f"alias:{_hash_id(anonymous_id)}")
+        return self.build_control_key(f"alias:{hash_person(anonymous_id)}")
 
     def visit(self, person: str) -> str:
         """Return the key of a person's current session."""
-        return self._build_key(f"visit:{_hash_id(person)}")
-
-    def _build_key(self, name: str) -> str:
-        return f"dawnlist:{{{self.namespace}}}:{name}"
-
-
-def _hash_id(person: str) -> str:
-    """Return 32 hex digits in place of an id, so that no id is in a key."""
-    return hashlib.blake2b(person.encode(), digest_size=16).hexdigest()
+        return self.build_control_key(f"visit:{hash_person(person)}")

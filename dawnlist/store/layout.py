@@ -36,6 +36,7 @@ model's), event_weights, model, metrics and digest (of the content; a publish th
 is resumed if it is the same).
 """
 
+import hashlib
 import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -72,8 +73,8 @@ class NothingPublishedError(LookupError):
 
 
 @dataclass(frozen=True)
-class StoreKeys:
-    """The names of one shop's keys.
+class ShopKeys:
+    """Builds the names of one shop's keys.
 
     Raises:
         ValueError: the namespace is not usable in keys.
@@ -84,40 +85,53 @@ class StoreKeys:
     def __post_init__(self) -> None:
         check_namespace(self.namespace)
 
+    def build_control_key(self, name: str) -> str:
+        """Return a key whose hash tag puts it into the shop's slot of a cluster."""
+        return f"dawnlist:{{{self.namespace}}}:{name}"
+
+
+def hash_person(person: str) -> str:
+    """Return 32 hex digits in place of a person's id, so that no id is in a key."""
+    return hashlib.blake2b(person.encode(), digest_size=16).hexdigest()
+
+
+class StoreKeys(ShopKeys):
+    """The names of one shop's keys of versions and of withdrawn items."""
+
     @property
     def active(self) -> str:
         """The key of the active version's token."""
-        return f"dawnlist:{{{self.namespace}}}:active"
+        return self.build_control_key("active")
 
     @property
     def counter(self) -> str:
         """The key of the last version number that was given out."""
-        return f"dawnlist:{{{self.namespace}}}:counter"
+        return self.build_control_key("counter")
 
     @property
     def versions(self) -> str:
         """The key of the versions that can be made active."""
-        return f"dawnlist:{{{self.namespace}}}:versions"
+        return self.build_control_key("versions")
 
     @property
     def building(self) -> str:
         """The key of the versions that are being written or deleted."""
-        return f"dawnlist:{{{self.namespace}}}:building"
+        return self.build_control_key("building")
 
     @property
     def hold(self) -> str:
         """The key of the hold that a rollback sets."""
-        return f"dawnlist:{{{self.namespace}}}:hold"
+        return self.build_control_key("hold")
 
     @property
     def withdrawn(self) -> str:
         """The key of the items that no answer may have."""
-        return f"dawnlist:{{{self.namespace}}}:withdrawn"
+        return self.build_control_key("withdrawn")
 
     @property
     def withdrawal(self) -> str:
         """The key of the random digits that change whenever `withdrawn` does."""
-        return f"dawnlist:{{{self.namespace}}}:withdrawal"
+        return self.build_control_key("withdrawal")
 
     def users(self, token: str, bucket: int) -> str:
         """Return the key of a bucket of users' lists and vectors."""

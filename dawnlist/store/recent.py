@@ -7,13 +7,13 @@ has one line for each event, the oldest first. A line is a JSON array: [seconds 
 type, item id].
 """
 
-import hashlib
 import json
 from dataclasses import dataclass
 from typing import Any, Final
 
 from dawnlist.namespace import check_namespace
 from dawnlist.store.client import StoreClient
+from dawnlist.store.layout import hash_person
 
 MAX_RECENT_EVENTS: Final = 50
 """The number of events of a user that are kept, the newest."""
@@ -49,8 +49,7 @@ class RecentEvent:
 
 def build_recent_key(namespace: str, user_id: str) -> str:
     """Return the key of a user's recent events."""
-    digest = hashlib.blake2b(user_id.encode(), digest_size=16).hexdigest()
-    return f"dawnlist:{check_namespace(namespace)}:r:{digest}"
+    return f"dawnlist:{check_namespace(namespace)}:r:{hash_person(user_id)}"
 
 
 def build_record_command(namespace: str, user_id: str, event: RecentEvent) -> tuple[Any, ...]:
