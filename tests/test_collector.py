@@ -13,8 +13,9 @@ import redis
 from dawnlist.serving.collector.bodies import MAX_BODY_BYTES
 from dawnlist.serving.collector.event_writer import EventWriter
 from dawnlist.serving.collector.senders import COLLECTOR_KEYS, RateLimiter, Senders
-from dawnlist.serving.collector.server import connect_async
+from dawnlist.serving.collector.server import CLUSTER_ADVICE
 from dawnlist.serving.collector.watch import check_durability, compute_memory_share
+from dawnlist.store.client import open_async_client
 from tests.support.collecting import KEYS, collector, count_entries, read_stream, send, statuses
 from tests.support.stores import valkey_of
 
@@ -337,7 +338,7 @@ def test_the_schema_that_validates_is_published(valkey: str) -> None:
 
 
 async def _check_durability(url: str, durability: str) -> str:
-    async with connect_async(url) as client:
+    async with open_async_client(url, 5.0, CLUSTER_ADVICE) as client:
         return await check_durability(client, durability)
 
 

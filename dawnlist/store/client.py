@@ -4,6 +4,7 @@ from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
 
 import redis
+import redis.asyncio
 from redis.backoff import NoBackoff
 from redis.cluster import RedisCluster
 from redis.retry import Retry
@@ -109,6 +110,28 @@ def connect_store(url: str, timeout: float = 60) -> StoreClient:
     except redis.RedisError as error:
         client.close()
         raise _build_connection_error(url, error) from error
+    return client
+
+
+def open_async_client(url: str, timeout: float, cluster_advice: str) -> "redis.asyncio.Redis":
+    """Return a client for asyncio of a single server; it connects when it is used.
+
+    Args:
+        url: The store's URL, as for `connect_store`.
+        timeout: Seconds that a connection or an answer may take.
+        cluster_advice: What the error about a cluster's URL says to do.
+
+    Raises:
+        ValueError: as in `check_store_url`, or the URL names a cluster.
+    """
+    if is_cluster_url(url):
+        raise ValueError(f"the store {mask_passwords(url)!r} is a cluster: {cluster_advice}")
+    client: redis.asyncio.Redis = redis.asyncio.Redis.from_url(
+        strip_cluster_suffix(url),
+        password=read_password(REDIS_PASSWORD),
+        socket_timeout=timeout,
+        socket_connect_timeout=timeout,
+    )
     return client
 
 

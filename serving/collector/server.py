@@ -9,7 +9,6 @@ import sys
 from collections.abc import AsyncIterator
 from typing import Any, Final
 
-import redis.asyncio
 import uvicorn
 from starlette.applications import Starlette
 from starlette.routing import Route
@@ -24,34 +23,15 @@ from dawnlist.serving.collector.routes import CollectorRoutes
 from dawnlist.serving.collector.senders import RateLimiter, Senders
 from dawnlist.serving.collector.watch import StoreWatch, check_durability
 from dawnlist.settings import CollectorSettings
-from dawnlist.store.client import is_cluster_url, strip_cluster_suffix
+from dawnlist.store.client import open_async_client
 from dawnlist.store.endpoint import ServerEndpoint
-from dawnlist.urls import REDIS_PASSWORD, mask_passwords, read_password
 
 DEFAULT_PORT: Final = 8081
 STORE_TIMEOUT_SECONDS: Final = 5.0
+CLUSTER_ADVICE: Final = "the collector needs a single server"
 GRACE_SECONDS: Final = 10
 
 collector_log = logging.getLogger("dawnlist.collector")
-
-
-def connect_async(url: str) -> "redis.asyncio.Redis":
-    """Return a client of the store for asyncio; it connects when it is used.
-
-    Raises:
-        ValueError: the URL can't be used, or names a cluster.
-    """
-    if is_cluster_url(url):
-        raise ValueError(
-            f"the store {mask_passwords(url)!r} is a cluster: the collector needs a single server"
-        )
-    client: redis.asyncio.Redis = redis.asyncio.Redis.from_url(
-        strip_cluster_suffix(url),
-        password=read_password(REDIS_PASSWORD),
-        socket_timeout=STORE_TIMEOUT_SECONDS,
-        socket_connect_timeout=STORE_TIMEOUT_SECONDS,
-    )
-    return client
 
 
 def build_collector(url: str, namespace: str, settings: CollectorSettings) -> Starlette:
@@ -62,7 +42,7 @@ def build_collector(url: str, namespace: str, settings: CollectorSettings) -> St
     """
     senders = Senders.from_environment(os.environ, settings.browser_keys)
     places = PlaceFinder(settings)
-    client = connect_async(url)
+    client = open_async_client(url, STORE_TIMEOUT_SECONDS, CLUSTER_ADVICE)
     keys = EventKeys(namespace)
     metrics = CollectorMetrics(namespace)
     server = ServerEndpoint.from_url(url)

@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 import orjson
-import redis.asyncio
 import redis.exceptions
 
 from dawnlist.events.stream_keys import ENTRY_FIELD, EventKeys
@@ -22,8 +21,7 @@ from dawnlist.serving.predictor.answers.recommendation import Recommendation
 from dawnlist.serving.predictor.protocols.encoding import ServedCatalogue
 from dawnlist.serving.predictor.watch import logs
 from dawnlist.serving.predictor.watch.counts import PredictorMetrics
-from dawnlist.store.client import is_cluster_url, strip_cluster_suffix
-from dawnlist.urls import REDIS_PASSWORD, mask_passwords, read_password
+from dawnlist.store.client import open_async_client
 
 MAX_QUEUE_ENTRIES: Final = 10_000
 """Entries that wait to be written; a few seconds of the fastest predictor."""
@@ -33,6 +31,7 @@ WRITE_SECONDS: Final = 0.1
 MAX_STREAM_ENTRIES: Final = 1_000_000
 """A stream that is longer has no firehose: entries are dropped and counted."""
 STORE_TIMEOUT_SECONDS: Final = 2.0
+CLUSTER_ADVICE: Final = "answers can't be logged there, so leave out --log-answers"
 
 QueueEntry = tuple[str, float, Question, ServedCatalogue, Recommendation]
 """The id of an answer, its time in seconds since 1970, and what it was made of."""
@@ -47,23 +46,13 @@ class ShownLog:
         Raises:
             ValueError: the URL or the namespace can't be used, or the store is a cluster.
         """
-        if is_cluster_url(url):
-            raise ValueError(
-                f"the store {mask_passwords(url)!r} is a cluster: answers can't be logged there, so "
-                "leave out --log-answers"
-            )
         self._stream = EventKeys(namespace).shown
         self._metrics = metrics
         self._queue: list[QueueEntry] = []
         self._prefix = secrets.token_hex(6)
         self._numbers = itertools.count(1)
         self._is_failing = False
-        self._client: Any = redis.asyncio.Redis.from_url(
-            strip_cluster_suffix(url),
-            password=read_password(REDIS_PASSWORD),
-            socket_timeout=STORE_TIMEOUT_SECONDS,
-            socket_connect_timeout=STORE_TIMEOUT_SECONDS,
-        )
+        self._client: Any = open_async_client(url, STORE_TIMEOUT_SECONDS, CLUSTER_ADVICE)
 
     def add(
         self,
