@@ -6,7 +6,6 @@ view.
 
 import itertools
 from dataclasses import dataclass
-from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Final
 
@@ -19,7 +18,7 @@ from dawnlist.rows.log_formats import (
     detect_format,
     quote_line,
 )
-from dawnlist.settings import NETWORK_BITS
+from dawnlist.rows.networks import parse_address, truncate_address
 
 ASSET_PATTERN: Final = (
     r"\.(css|m?js|map|png|jpe?g|gif|svg|ico|webp|avif|bmp|woff2?|ttf|otf|eot|mp[34]|webm|og[gv])$"
@@ -156,13 +155,10 @@ def _parse_lines(connection: duckdb.DuckDBPyConnection, path: Path, log_format: 
 
 def find_network(address: str) -> str | None:
     """Find the /24 (IPv4) or /48 (IPv6) of an address, as clean keeps it; None for a host name."""
-    try:
-        parsed = ip_address(address)
-    except ValueError:
+    parsed = parse_address(address)
+    if parsed is None:
         return None
-    # ::ffff:192.0.2.1 is an IPv4 address
-    parsed = getattr(parsed, "ipv4_mapped", None) or parsed
-    return str(ip_network((parsed, NETWORK_BITS[parsed.version]), strict=False))
+    return truncate_address(parsed)
 
 
 def _locate_line(path: Path, line: str | None) -> str | None:

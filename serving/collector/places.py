@@ -6,20 +6,19 @@ An address is used here and goes no further: what leaves the collector is the ne
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, Final
 
 import maxminddb
 
-from dawnlist.settings import NETWORK_BITS, CollectorSettings
+from dawnlist.rows.networks import Address, parse_address, truncate_address
+from dawnlist.settings import CollectorSettings
 
 UNKNOWN_COUNTRIES: Final = ("", "XX", "T1", "ZZ")
 """What CDNs write where they know no country; T1 is Tor."""
 MAX_PLACE_LENGTH: Final = 10
 CACHED_ADDRESSES: Final = 10_000
-
-Address = IPv4Address | IPv6Address
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +74,9 @@ class PlaceFinder:
     def _find_address(self, peer: str, forwarded: str) -> Address | None:
         """Return the sender's address: the last one that no trusted proxy has."""
         addresses = [text for text in forwarded.split(",") if text.strip()]
-        address = _parse_address(peer)
+        address = _parse_forwarded_address(peer)
         while address is not None and addresses and self._is_proxy(address):
-            address = _parse_address(addresses.pop())
+            address = _parse_forwarded_address(addresses.pop())
         return address
 
     def _is_proxy(self, address: Address) -> bool:
@@ -93,25 +92,14 @@ class PlaceFinder:
         return country.get("iso_code", ""), subdivisions[0].get("iso_code", "")
 
 
-def truncate_address(address: Address) -> str:
-    """Return the network of an address, as the lake keeps it."""
-    return str(ip_network((address, NETWORK_BITS[address.version]), strict=False))
-
-
-def _parse_address(text: str) -> Address | None:
+def _parse_forwarded_address(text: str) -> Address | None:
     """Parse an address, with or without a port or brackets; None if it is none."""
     bare = text.strip().strip('"')
     if bare.startswith("["):
         bare = bare[1:].partition("]")[0]
     elif bare.count(":") == 1:
         bare = bare.partition(":")[0]
-    try:
-        address = ip_address(bare)
-    except ValueError:
-        return None
-    if isinstance(address, IPv6Address) and address.ipv4_mapped:
-        return address.ipv4_mapped
-    return address
+    return parse_address(bare)
 
 
 def _read_first_header(headers: Mapping[str, str], names: Sequence[str]) -> str:
