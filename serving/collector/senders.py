@@ -11,9 +11,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from dawnlist.serving.api_keys import read_key_digests
+
 COLLECTOR_KEYS: Final = "DAWNLIST_COLLECTOR_KEYS"
 """The environment variable with the servers' keys."""
-ANY_ORIGIN: Final = "*"
 
 
 class UnknownSenderError(Exception):
@@ -36,17 +37,10 @@ class Senders:
         """Read the servers' keys.
 
         Raises:
-            ValueError: the variable is set, but holds no key.
+            ValueError: the variable is set but holds no key, or a key that no header can hold.
         """
-        value = environment.get(COLLECTOR_KEYS, "")
-        keys = [key.strip() for key in value.split(",") if key.strip()]
-        if value and not keys:
-            raise ValueError(
-                f"{COLLECTOR_KEYS} holds only blanks or commas: give a key, or unset it"
-            )
-        server_keys = {}
-        for number, key in enumerate(keys, 1):
-            server_keys[f"server-{number}"] = hashlib.sha256(key.encode()).digest()
+        digests = read_key_digests(environment, COLLECTOR_KEYS)
+        server_keys = {f"server-{number}": digest for number, digest in enumerate(digests, 1)}
         return cls(server_keys, browser_keys)
 
     @property

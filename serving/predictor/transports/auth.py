@@ -23,6 +23,7 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
+from dawnlist.serving.api_keys import read_key_digests, read_stripped
 from dawnlist.urls import API_KEY, JWT_KEY
 
 JWT_KEY_FILE: Final = "DAWNLIST_JWT_KEY_FILE"
@@ -72,8 +73,8 @@ class Authenticator:
         Raises:
             ValueError: a key can't be used.
         """
-        digests = _read_api_keys(environment)
-        audience = _read_stripped(environment, JWT_AUDIENCE)
+        digests = read_key_digests(environment, API_KEY)
+        audience = read_stripped(environment, JWT_AUDIENCE)
         jwt_key_text = _read_jwt_key(environment)
         if jwt_key_text is None:
             if audience is not None:
@@ -152,42 +153,11 @@ class Authenticator:
         expiries[token] = expiry
 
 
-def _read_stripped(environment: Mapping[str, str], variable: str) -> str | None:
-    """Return a variable without blanks around it; None if it is unset or empty.
-
-    Raises:
-        ValueError: the variable holds only blanks.
-    """
-    value = environment.get(variable)
-    if not value:
-        return None
-    if not value.strip():
-        raise ValueError(f"{variable} is set, but holds only blanks: give a value, or unset it")
-    return value.strip()
-
-
-def _read_api_keys(environment: Mapping[str, str]) -> tuple[bytes, ...]:
-    """Return the digests of the API keys, which are separated by commas."""
-    value = _read_stripped(environment, API_KEY)
-    if value is None:
-        return ()
-    api_keys = [api_key.strip() for api_key in value.split(",") if api_key.strip()]
-    if not api_keys:
-        raise ValueError(f"{API_KEY} is set, but holds no key: give a key, or unset it")
-    for api_key in api_keys:
-        if not api_key.isprintable():
-            raise ValueError(
-                f"a key in {API_KEY} has a line break or another control character, "
-                "which no header can hold: separate keys by commas"
-            )
-    return tuple(hashlib.sha256(api_key.encode()).digest() for api_key in api_keys)
-
-
 def _read_jwt_key(environment: Mapping[str, str]) -> str | None:
     """Return the text of the key for tokens; None if there is none."""
-    path = _read_stripped(environment, JWT_KEY_FILE)
+    path = read_stripped(environment, JWT_KEY_FILE)
     if path is None:
-        return _read_stripped(environment, JWT_KEY)
+        return read_stripped(environment, JWT_KEY)
     try:
         text = Path(path).read_text().strip()
     except (OSError, UnicodeDecodeError) as error:
