@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import jsonschema_rs
 
+from dawnlist.events.event_types import ALIAS_TYPE
 from dawnlist.values import cut_text
 
 MAX_ID_LENGTH: Final = 512
@@ -15,8 +16,6 @@ MAX_EVENT_ID_LENGTH: Final = 128
 MAX_PROPERTIES: Final = 50
 MAX_POSITION: Final = 10_000
 MAX_REASON_LENGTH: Final = 200
-ALIAS_TYPE: Final = "alias"
-"""The type of the event that joins an anonymous id to a user."""
 
 _ID: Final = {"type": ["string", "integer"], "minLength": 1, "maxLength": MAX_ID_LENGTH}
 

@@ -1,10 +1,10 @@
 """Write what people did into the store's recent events, from where the predictor's next answer has it."""
 
-from typing import Any, Final
+from typing import Any
 
 import redis
 
-from dawnlist.events.event_schema import ALIAS_TYPE
+from dawnlist.events.event_types import ALIAS_TYPE, LIKE_TYPE, MOOD_TYPE
 from dawnlist.serving.collector.acceptance import Record
 from dawnlist.serving.collector.enrich.people import get_person
 from dawnlist.settings import SourceSettings
@@ -15,10 +15,6 @@ from dawnlist.store.recent import (
     build_record_command,
     parse_recent_events,
 )
-
-MOOD_TYPE: Final = "mood"
-LIKE_TYPE: Final = "like"
-"""A mood of positive weight counts like an event of this type."""
 
 
 class RecentWriter:

@@ -12,16 +12,14 @@ import pyarrow.parquet as pq
 
 from dawnlist.components.fetch.read_ahead import RecordBatches
 from dawnlist.cuts import format_iso
+from dawnlist.events.event_table import EVENTS_TABLE
+from dawnlist.events.event_types import ALIAS_TYPE, LIKE_TYPE, MOOD_TYPE
 from dawnlist.lake.lake import Lake
 from dawnlist.schema import UTC_MICROSECONDS
 from dawnlist.settings import SourceSettings
 
 EVENTS_SOURCE: Final = "events"
 """The source's name: what people write in place of a URL."""
-TABLE: Final = "events"
-ALIAS_TYPE: Final = "alias"
-MOOD_TYPE: Final = "mood"
-LIKE_TYPE: Final = "like"
 OLDEST_EVENT: Final = timedelta(days=366)
 """An event may be so much older than its arrival: see the setting collector.max_age_days."""
 ARRIVAL_COLUMN: Final = "collected_at"
@@ -73,7 +71,7 @@ class CollectedEvents:
 
     def interactions(self, start: datetime, end: datetime) -> RecordBatches:
         """Read the events that the collector took in [start, end)."""
-        dataset = self._lake.rows(TABLE)
+        dataset = self._lake.rows(EVENTS_TABLE)
         if dataset is None:
             return iter([NO_ROWS])
         return self._read_batches(dataset, start, end)
@@ -114,7 +112,7 @@ class CollectedEvents:
 
     def describe_newest(self) -> str | None:
         """Return when the newest event was taken; None when there is none."""
-        dataset = self._lake.rows(TABLE)
+        dataset = self._lake.rows(EVENTS_TABLE)
         if dataset is None:
             return None
         times = dataset.to_table(columns=["received_time"])["received_time"]

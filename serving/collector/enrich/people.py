@@ -5,7 +5,7 @@ from typing import Any
 
 import redis
 
-from dawnlist.events.event_schema import ALIAS_TYPE
+from dawnlist.events.event_types import ALIAS_TYPE
 from dawnlist.events.stream_keys import EventKeys
 from dawnlist.serving.collector.acceptance import Record
 from dawnlist.settings import CollectorSettings
