@@ -11,7 +11,6 @@ import asyncio
 import contextlib
 import multiprocessing
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -22,23 +21,21 @@ from pathlib import Path
 import httpx
 import orjson
 
+sys.path.append(str(Path(__file__).parents[1]))  # the tests' servers
+
+from tests.support.servers import free_port
+
 BROWSER = "Mozilla/5.0 (X11; Linux x86_64; rv:131.0) Gecko/20100101 Firefox/131.0"
 BATCH = 10
 CONNECTIONS = 4
 ANSWER_SECONDS = 30.0
 
 
-def find_free_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @contextlib.contextmanager
 def run_server(name: str, ready: str, home: Path, *options: str) -> Iterator[str]:
     """Run a command of dawnlist that serves, and yield its URL."""
-    url = f"http://127.0.0.1:{(port := find_free_port())}"
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
     command = [sys.executable, "-m", "dawnlist.pipelines.cli", name, f"--home={home}"]
     process = subprocess.Popen([*command, f"--port={port}", *options], stderr=subprocess.DEVNULL)
     try:

@@ -11,7 +11,6 @@ import http.client
 import json
 import random
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -26,9 +25,12 @@ from typing import Any
 
 import redis
 
+sys.path.append(str(Path(__file__).parents[1]))  # the tests' servers
+
 from dawnlist.events.stream_keys import EventKeys
 from dawnlist.lake.lake import Lake
 from dawnlist.machine.embedded_valkey import find_server_binary
+from tests.support.servers import free_port
 
 NAMESPACE = "shop"
 SENDERS = 4
@@ -41,7 +43,7 @@ class Parts:
     """The processes, each with the command that starts it."""
 
     def __init__(self, home: Path, options: list[str]) -> None:
-        self.store_port, self.http_port = find_free_port(), find_free_port()
+        self.store_port, self.http_port = free_port(), free_port()
         url = f"redis://127.0.0.1:{self.store_port}/0"
         store = [str(find_server_binary()), "--port", str(self.store_port), "--appendonly", "yes"]
         store += ["--save", "", "--dir", str(home), "--bind", "127.0.0.1", *options]
@@ -136,13 +138,6 @@ class Sender(threading.Thread):
         if again:
             time.sleep(0.05)
         return again
-
-
-def find_free_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @contextlib.contextmanager

@@ -21,7 +21,10 @@ from pathlib import Path
 import orjson
 import redis
 
-from dawnlist.machine.embedded_valkey import find_server_binary
+sys.path.append(str(Path(__file__).parents[1]))  # the tests' servers
+
+from tests.support.servers import free_port
+from tests.support.stores import valkey_of
 
 CONNECTIONS = 16
 SIZES = (1, 10, 50)
@@ -42,13 +45,6 @@ uvicorn.run(app, port=int(sys.argv[1]), access_log=False, log_level="warning")
 """
 
 
-def find_free_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @contextmanager
 def run(command: list[str]) -> Iterator[subprocess.Popen[bytes]]:
     """Run a process, and end it."""
@@ -58,17 +54,6 @@ def run(command: list[str]) -> Iterator[subprocess.Popen[bytes]]:
     finally:
         process.terminate()
         process.wait()
-
-
-@contextmanager
-def run_store(home: Path, durability: str) -> Iterator[int]:
-    """Run a store that writes its file as told, and yield its port."""
-    port = find_free_port()
-    options = ["--port", str(port), "--appendonly", "yes", "--save", "", "--dir", str(home)]
-    options += ["--appendfsync", durability, "--logfile", "store.log"]
-    with run([str(find_server_binary()), *options]):
-        wait_until_open(port)
-        yield port
 
 
 def wait_until_open(port: int) -> None:
@@ -191,7 +176,7 @@ def main() -> None:
     print("|---|--:|--:|--:|--:|--:|")
     with tempfile.TemporaryDirectory(prefix="dawnlist-load-") as folder:
         home = Path(folder)
-        port = find_free_port()
+        port = free_port()
         settings = home / "settings.yaml"
         settings.write_text("collector: {events_per_second: 1e9, max_memory_share: 0.99}\n")
         with run(
@@ -203,7 +188,7 @@ def main() -> None:
                     "JSON lines to a file", size, measure_server(port, process.pid, size, duration)
                 )
         for durability in ("everysec", "always"):
-            with run_store(home, durability) as store_port:
+            with valkey_of(home, "--appendonly", "yes", "--appendfsync", durability) as store_port:
                 command = [sys.executable, "-m", "dawnlist.pipelines.cli", "collect", "--role=http"]
                 command += [f"--redis=redis://127.0.0.1:{store_port}/0", f"--port={port}"]
                 command += [f"--settings={settings}", f"--lake={home / 'lake'}"]

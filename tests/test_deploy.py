@@ -1,22 +1,18 @@
 """`dawnlist deploy` through the real Kubernetes client, against a server with state (tests/support/kube_api.py)."""
 
-import io
 import json
 import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from copy import deepcopy
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 from kubernetes.config import incluster_config  # type: ignore[import-untyped]
-from rich.console import Console
 
-from dawnlist.pipelines import cli
 from dawnlist.pipelines.deploy import cluster, deploy_steps, pods, rollout, rollout_states, webhooks
 from dawnlist.pipelines.deploy.cluster import format_object_name
 from dawnlist.pipelines.deploy.leftovers import add_set_label
@@ -26,6 +22,7 @@ from dawnlist.pipelines.deploy.manifest_changes import (
 )
 from dawnlist.pipelines.deploy.manifests import rank_for_apply
 from dawnlist.pipelines.deploy.manifests import read_manifests as read
+from tests.support.deploying import Done, run_deploy
 from tests.support.kube_api import TOKEN, Fault, KubeApi, certificate, kube_api, kubeconfig
 from tests.support.kubeflow_facts import PROFILE_LABELS
 from tests.support.rendered import MANIFESTS, rendered
@@ -44,15 +41,6 @@ def api(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[KubeApi]:
         yield api
 
 
-@dataclass(frozen=True)
-class Done:
-    """What a command has said."""
-
-    code: int
-    out: list[str]
-    err: list[str]
-
-
 @pytest.fixture
 def deploy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Done]:
     """The command, in this process; trees among its words become a file of manifests."""
@@ -64,16 +52,7 @@ def deploy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Don
         )
         given = [word for word in words if not isinstance(word, dict)]
         given += [tmp_path / "manifests.yaml"] if trees else []
-        out, err = io.StringIO(), io.StringIO()
-        for name, file in (("out", out), ("err", err)):
-            monkeypatch.setattr(deploy_steps, name, Console(file=file, width=200, highlight=False))
-        monkeypatch.setattr(sys, "stderr", err)
-        monkeypatch.setattr(sys, "argv", ["dawnlist", "deploy", *map(str, given)])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        return Done(
-            int(ended.value.code or 0), out.getvalue().splitlines(), err.getvalue().splitlines()
-        )
+        return run_deploy(monkeypatch, (deploy_steps,), *map(str, given))
 
     return run
 

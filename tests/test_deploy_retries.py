@@ -4,21 +4,19 @@ import io
 import shutil
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from rich.console import Console
 
-from dawnlist.pipelines import cli
 from dawnlist.pipelines.deploy import deploy_steps, retry_steps
 from dawnlist.pipelines.deploy.kfp_retries import (
     RETRY_EXPRESSION,
     build_retry_fix,
     describe_retry_fault,
 )
+from tests.support.deploying import Done, run_deploy
 from tests.support.kfp_api import Kubeflow, dawnlist
 from tests.support.kube_api import Fault, KubeApi, kube_api, kubeconfig
 from tests.support.rendered import MANIFESTS, kustomized
@@ -62,31 +60,13 @@ def api(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[KubeApi]:
         yield api
 
 
-@dataclass(frozen=True)
-class Done:
-    code: int
-    out: list[str]
-    err: list[str]
-
-
 @pytest.fixture
 def deploy(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Done]:
     def run(*words: str, answer: str | None = None) -> Done:
-        out, err = io.StringIO(), io.StringIO()
-        for name, file in (("out", out), ("err", err)):
-            console = Console(file=file, width=200, highlight=False)
-            for module in (deploy_steps, retry_steps):
-                monkeypatch.setattr(module, name, console)
         keyboard = io.StringIO(answer or "")
         monkeypatch.setattr(keyboard, "isatty", lambda: answer is not None, raising=False)
         monkeypatch.setattr(sys, "stdin", keyboard)
-        monkeypatch.setattr(sys, "stderr", err)
-        monkeypatch.setattr(sys, "argv", ["dawnlist", "deploy", *words])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        return Done(
-            int(ended.value.code or 0), out.getvalue().splitlines(), err.getvalue().splitlines()
-        )
+        return run_deploy(monkeypatch, (deploy_steps, retry_steps), *words)
 
     return run
 
