@@ -35,7 +35,7 @@ SETTINGS_HEAD = """# Settings
 One YAML file per shop, given as `--settings FILE` (a path, or a `gs://` or `s3://` address). Every
 setting has a default, so a file holds only what differs. An unknown name or a wrong value stops the
 command with one line that names the place, the value and the rule. This page is made from
-[dawnlist/settings.py](../dawnlist/settings.py) by `python docs/reference.py`.
+[dawnlist/settings](../dawnlist/settings) by `python docs/reference.py`.
 """
 
 COMPONENTS_MARK = (
@@ -45,8 +45,11 @@ COMPONENTS_MARK = (
 
 def render_settings() -> str:
     """The page of all settings: a table for each section, in the order of the code."""
-    tree = ast.parse((ROOT / "dawnlist" / "settings.py").read_text())
-    sections = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
+    sections = {}
+    for path in sorted((ROOT / "dawnlist" / "settings").glob("*.py")):
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.ClassDef):
+                sections[node.name] = node
     page = [SETTINGS_HEAD]
     for field in sections["Settings"].body:
         if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name):
