@@ -15,7 +15,7 @@ LARGEST_FOLDER = 25
 LIBRARY_ORDER = (
     ("arrays", "cuts", "dataclass_json", "namespace", "pages", "schema", "urls"),
     ("machine", "lake", "messages", "values", "yaml_documents"),
-    ("ranking", "settings"),
+    ("ranking", "settings", "filters"),
     ("model", "rows"),
     ("als", "store", "explore"),
     ("records", "events"),

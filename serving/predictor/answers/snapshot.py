@@ -11,12 +11,13 @@ import pyarrow as pa
 
 from dawnlist.arrays import BoolArray, Float32Array, Int64Array, PopularItems
 from dawnlist.cuts import parse_as_of
+from dawnlist.filters.columns import AttributeIndex
 from dawnlist.model.config import ALSConfig
 from dawnlist.model.repeats import RepeatSettings
 from dawnlist.ranking.coarse import QuantisedIndex
 from dawnlist.ranking.fold_in import FoldIn
 from dawnlist.serving.predictor.answers.bucket import UserRecords
-from dawnlist.serving.predictor.answers.columns import AttributeIndex, IdColumn, TextColumn
+from dawnlist.serving.predictor.answers.columns import IdColumn, TextColumn
 from dawnlist.serving.predictor.answers.popular_ranking import PopularRanking
 from dawnlist.store.item_chunks import WITHDRAWN_COLUMN, find_withdrawn_rows
 from dawnlist.store.layout import VersionMeta
