@@ -48,13 +48,18 @@ CATALOGUE_SCHEMA: Final = pa.schema(
     ]
 )
 
-ITEMS_SCHEMA: Final = CATALOGUE_SCHEMA.append(pa.field("text", pa.string())).append(
-    pa.field("available", pa.bool_())
+ITEMS_SCHEMA: Final = pa.schema(
+    [
+        *CATALOGUE_SCHEMA,
+        # A description in prose.
+        pa.field("text", pa.string()),
+        # Null where the source does not say it.
+        pa.field("available", pa.bool_()),
+        # What the item has in the columns of the setting items.columns, as a JSON object.
+        pa.field("attributes", pa.string()),
+    ]
 )
-"""The catalogue's columns, and two that published lists leave out.
-
-`text` is a description in prose. `available` is null where the source does not say it.
-"""
+"""The catalogue's columns, and three that published lists do not have in this form."""
 
 USERS_SCHEMA: Final = pa.schema(
     [

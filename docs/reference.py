@@ -16,6 +16,7 @@ LIBRARY = {
     "als": "Alternating least squares",
     "components": "Steps",
     "explore": "Exploring the lake",
+    "filters": "Filters",
     "lake": "The lake",
     "machine": "The machine",
     "messages": "Messages",

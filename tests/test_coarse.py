@@ -69,3 +69,20 @@ def test_no_items_and_no_users() -> None:
         0,
         2,
     )
+
+
+def test_few_rows_are_ranked_as_a_mask_ranks_them() -> None:
+    rng = np.random.default_rng(5)
+    vectors = rng.standard_normal((3000, 8)).astype(np.float32)
+    vectors[7] = np.nan
+    coarse = QuantisedIndex.of(vectors, rng.random(3000).astype(np.float32))
+    user = rng.standard_normal(8).astype(np.float32)
+    hidden = np.array([3, 40, 41], np.int32)
+    for share in (0.0, 0.002, 0.1, 1.0):
+        mask = rng.random(3000) < share
+        mask[[7, 40]] = share > 0
+        rows = np.flatnonzero(mask)
+        listed = coarse.best_of_rows(user, 20, rows, hidden)
+        ranked = coarse.best(user[None], 20, np.array([0, 3]), hidden, mask[None], np.array([0]))
+        np.testing.assert_array_equal(listed[0], ranked[0][0])
+        np.testing.assert_array_equal(listed[1], ranked[1][0])

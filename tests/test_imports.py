@@ -15,7 +15,8 @@ LARGEST_FOLDER = 25
 LIBRARY_ORDER = (
     ("arrays", "cuts", "dataclass_json", "namespace", "pages", "schema", "urls"),
     ("machine", "lake", "messages", "values", "yaml_documents"),
-    ("ranking", "settings"),
+    ("ranking", "filters"),
+    ("settings",),
     ("model", "rows"),
     ("als", "store", "explore"),
     ("records", "events"),

@@ -98,6 +98,7 @@ def test_v1_takes_all_that_can_be_asked(served: Predictor) -> None:
         },
         {"user_id": "nobody", "context": {"device": "mobile", "country": "DE"}},
         {**ann, "filters": {"genres": ["Drama", "Comedy"]}},
+        {**ann, "where": 'genres has "Drama" and not genres has "Action"'},
         {**ann, "k": 1, "explain": True},
         {**ann, "k": 1.0, "exclude": [], "recent": None, "context": {}, "filters": None},
     )
@@ -110,10 +111,11 @@ def test_v1_takes_all_that_can_be_asked(served: Predictor) -> None:
         ("fold_in", ["a", "c"]),
         ("segment", ["c", "a"]),
         ("vector", ["d", "c"]),
+        ("vector", ["c"]),
         ("list", ["c"]),
         ("list", ["c"]),
     ]
-    [reason] = response.json()["predictions"][4]["items"][0]["because"]
+    [reason] = response.json()["predictions"][5]["items"][0]["because"]
     assert reason["item_id"] == "b" and reason["score"] > 0
 
 
@@ -130,6 +132,7 @@ def test_the_lean_route_is_v1_of_one_user(served: Predictor) -> None:
         "exclude=c&exclude=b",
         "recent=d",
         "genres=Drama&genres=Comedy",
+        "where=genres%20has%20'Action'",
         "explain=true&k=1",
         "explain=0&k=1",
     ]
@@ -138,10 +141,11 @@ def test_the_lean_route_is_v1_of_one_user(served: Predictor) -> None:
         ("vector", ["a", "d"]),
         ("fold_in", ["a", "c"]),
         ("vector", ["d", "c"]),
+        ("vector", ["d"]),
         ("list", ["c"]),
         ("list", ["c"]),
     ]
-    assert ["because" in p["items"][0] for p in found] == [False, False, False, True, False]
+    assert ["because" in p["items"][0] for p in found] == [False, False, False, False, True, False]
     assert lean(served.url, "nobody", "device=mobile&country=").status_code == 400
     assert lean(served.url, "nobody", "device=mobile").json()["tier"] == "segment"
 
@@ -454,6 +458,22 @@ def deep_v2(url: str, *tensors: Any, **more: Any) -> httpx.Response:
             "filter 'genres' has to be a list",
         ),
         refused(lambda url: v1(url, {**ANN, "filters": {"genres": []}}), 400, "at least one value"),
+        refused(
+            lambda url: v1(url, {**ANN, "where": "colour = 'red'"}),
+            400,
+            "there is no column 'colour': the columns are genres (list)",
+        ),
+        refused(lambda url: v1(url, {**ANN, "where": "genres"}), 400, "compare it by has"),
+        refused(
+            lambda url: v1(url, {**ANN, "where": ""}), 400, "a filter of 1 to 1,000 characters"
+        ),
+        refused(lambda url: v1(url, {**ANN, "where": 7}), 400, "a filter of 1 to 1,000 characters"),
+        refused(
+            lambda url: v1(url, {**ANN, "where": "x" * 1001}),
+            400,
+            "a filter of 1 to 1,000 characters",
+        ),
+        refused(lambda url: lean(url, "ann", "where=genres&where=genres"), 400, "give it once"),
         refused(
             lambda url: v1(url, {**ANN, "filters": {"colour": ["red"]}}),
             400,

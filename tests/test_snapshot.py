@@ -6,8 +6,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from dawnlist.filters.columns import AttributeIndex
 from dawnlist.serving.predictor.answers.bucket import UserRecords
-from dawnlist.serving.predictor.answers.columns import AttributeIndex, IdColumn, TextColumn
+from dawnlist.serving.predictor.answers.columns import IdColumn, TextColumn
 from dawnlist.serving.predictor.answers.popular_ranking import PopularRanking
 from dawnlist.store import user_buckets
 from dawnlist.store.layout import verify_checksum

@@ -10,9 +10,15 @@ import pyarrow as pa
 from dawnlist.components.clean.availability import parse_availability
 from dawnlist.components.clean.duckdb_engine import create_landed_views
 from dawnlist.components.clean.genres import parse_genres
+from dawnlist.components.clean.item_attributes import (
+    add_parsed_columns,
+    count_attributes,
+    read_parsed_columns,
+)
 from dawnlist.components.clean.items_coverage import judge_items_table
 from dawnlist.components.clean.landed_objects import LandedObject
 from dawnlist.components.clean.table_commits import overwrite_table
+from dawnlist.filters.attributes import format_attributes
 from dawnlist.lake.lake import Lake
 from dawnlist.rows import coercions, sql_dialects
 from dawnlist.rows.column_aliases import (
@@ -40,18 +46,25 @@ def clean_items(
     """Replace the table `items` with the rows of the landing object `name`.
 
     A source without rows leaves the table as it is, and so do rows that seem to be damaged. Returns
-    rows, rejected (rows without an id), duplicates and, for damaged rows, the `problem`.
+    rows, rejected (rows without an id), duplicates, for damaged rows the `problem`, and for each of
+    the setting items.columns its values and the texts that could not be read.
     """
+    kinds = settings.items.columns
+    aliases = ITEM_ALIASES | {column: (column,) for column in kinds}
+    json_columns = {"genres", *(column for column, kind in kinds.items() if kind == "list")}
     landed_object = create_landed_views(connection, lake, [name], folder, "items")[0]
     texts = _select_entity_texts(
-        connection, landed_object, ITEM_ALIASES, "item_id", settings.source
+        connection, landed_object, aliases, "item_id", settings.source, json_columns
     )
     # A description that only repeats the title says nothing more.
     texts = texts.mutate(text=texts.text.nullif(texts.title))
-    items = _select_newest_rows(texts, "item_id")
-    source_rows = connection.to_pyarrow(items.select(*ITEM_ALIASES).order_by("item_id"))
-    rows = _parse_item_columns(source_rows, settings.items.unavailable_words)
+    items = add_parsed_columns(_select_newest_rows(texts, "item_id"), kinds, settings.source)
+    source_rows = connection.to_pyarrow(items.drop("key", "rank").order_by("item_id"))
+    attributes = read_parsed_columns(source_rows, kinds)
+    rows = _parse_item_columns(source_rows, attributes, settings.items.unavailable_words)
     report: dict[str, Any] = _count_rows(connection, landed_object, texts, "item_id", rows.num_rows)
+    if kinds:
+        report["columns"] = count_attributes(source_rows, attributes)
     judged = judge_items_table(lake, rows, settings.items.max_coverage_fall, as_of)
     if judged.rows is not None:
         _replace_table(lake, "items", judged.rows, ITEMS_SCHEMA)
@@ -61,15 +74,23 @@ def clean_items(
     return report
 
 
-def _parse_item_columns(source_rows: pa.Table, unavailable_words: list[str]) -> pa.Table:
+def _parse_item_columns(
+    source_rows: pa.Table,
+    attributes: dict[str, pa.ChunkedArray],
+    unavailable_words: list[str],
+) -> pa.Table:
     """Parse the columns that are no text, and return the columns of the items table."""
     parsed = {
+        "attributes": format_attributes(attributes, source_rows.num_rows),
         "genres": parse_genres(source_rows["genres"]),
         "available": parse_availability(source_rows, unavailable_words),
     }
     columns = []
     for name in ITEMS_SCHEMA.names:
-        columns.append(parsed.get(name, source_rows[name]))
+        column = parsed.get(name)
+        if column is None:
+            column = source_rows[name]
+        columns.append(column)
     return pa.table(columns, schema=ITEMS_SCHEMA)
 
 
@@ -86,7 +107,9 @@ def clean_users(
     duplicates.
     """
     landed_object = create_landed_views(connection, lake, [name], folder, "users")[0]
-    texts = _select_entity_texts(connection, landed_object, USER_ALIASES, "user_id", settings)
+    texts = _select_entity_texts(
+        connection, landed_object, USER_ALIASES, "user_id", settings, set()
+    )
     texts = texts.mutate(email=texts.email.lower(), role=texts.role.lower())
     users = _select_newest_rows(texts, "user_id")
     rows = connection.to_pyarrow(users.select(*USERS_SCHEMA.names).order_by("user_id"))
@@ -101,8 +124,11 @@ def _select_entity_texts(
     aliases: dict[str, tuple[str, ...]],
     id_column: str,
     settings: SourceSettings,
+    json_columns: set[str],
 ) -> Any:
     """Select the row's key, its id, and a text for each other canonical column.
+
+    Lists and objects of `json_columns` become JSON; lists of other columns are joined with "|".
 
     Raises:
         ValueError: The object has rows, but no column for the id.
@@ -116,7 +142,10 @@ def _select_entity_texts(
     raw = connection.table(landed_object.view)
     columns = {}
     for name in aliases:
-        values = [_write_as_text(raw[f"c{index}"], name) for index in matches.get(name, [])]
+        values = [
+            _write_as_text(raw[f"c{index}"], name in json_columns)
+            for index in matches.get(name, [])
+        ]
         if name in PROSE:
             values = [coercions.clean_prose(value) for value in values]
         columns[name] = coercions.coalesce_text(values)
@@ -124,10 +153,10 @@ def _select_entity_texts(
     return raw.select("key", **columns)
 
 
-def _write_as_text(column: Any, name: str) -> Any:
+def _write_as_text(column: Any, is_json: bool) -> Any:
     """Write a list or an object, which Parquet may hold, as text that other sources write for it."""
     kind = column.type()
-    if name == "genres" and kind.is_nested():
+    if is_json and kind.is_nested():
         return sql_dialects.write_json(column)
     if not kind.is_array():
         return column

@@ -67,6 +67,7 @@ def recommend(
             list_metadata,
             int(k),
             withdrawn,
+            shop_settings.items.columns,
         )
         top_lists.save(Path(lists.path))
         record.update(top_lists.meta, most_shown=top_lists.most_shown(10))

@@ -13,6 +13,8 @@ from dawnlist.arrays import BoolArray, Float32Array, Int64Array, PopularItems
 from dawnlist.components.recommend.device_segments import rank_items_by_device
 from dawnlist.components.recommend.withdrawn_items import WithdrawnItems
 from dawnlist.cuts import format_iso
+from dawnlist.filters.attributes import read_attributes
+from dawnlist.filters.columns import ColumnKind
 from dawnlist.lake.lake import Lake
 from dawnlist.model import hybrid, popularity
 from dawnlist.model.evaluation import Evaluation
@@ -38,12 +40,14 @@ def build_top_lists(
     meta: dict[str, Any],
     k: int,
     withdrawn: WithdrawnItems,
+    item_columns: Mapping[str, ColumnKind],
 ) -> TopLists:
     """Rank the k best items of each user, and popular items for unknown users.
 
     The lists include the model's vectors and what each user has met, so that answers can be
     computed again. The catalogue has every item of the splits, since histories name them; no list
-    has a withdrawn one. An item without a row in the items table has no title.
+    has a withdrawn one. An item without a row in the items table has no title. `item_columns` is
+    the setting items.columns: the attributes that the catalogue has, too.
 
     Raises:
         ValueError: `k` is below 1.
@@ -70,7 +74,7 @@ def build_top_lists(
         item_index=np.maximum(items, 0).astype(np.uint32),
         score=scores,
         lengths=(items >= 0).sum(axis=1),
-        catalogue=_build_catalogue(lake, splits),
+        catalogue=_build_catalogue(lake, splits, item_columns),
         popular_index=popular_items,
         popular_score=popular_scores,
         vectors=columns.vectors,
@@ -189,17 +193,28 @@ def build_list_metadata(
     }
 
 
-def _build_catalogue(lake: Lake, splits: Splits) -> pa.Table:
-    """Build a row for each item of the splits, in the order of its index, with title and genres."""
+def _build_catalogue(lake: Lake, splits: Splits, kinds: Mapping[str, ColumnKind]) -> pa.Table:
+    """Build a row for each item of the splits, in the order of its index.
+
+    The columns are those of CATALOGUE_SCHEMA and one for each attribute of `kinds`.
+    """
     ids = splits.item_ids.ids
     rows = lake.rows("items")
+    if rows is None or "attributes" not in rows.schema.names:
+        kinds = {}
+    names = [*CATALOGUE_SCHEMA.names]
+    if kinds:
+        names.append("attributes")
     items = CATALOGUE_SCHEMA.empty_table()
     if rows is not None:
-        items = rows.to_table(columns=CATALOGUE_SCHEMA.names).cast(CATALOGUE_SCHEMA)
-    row_numbers = pc.index_in(ids, value_set=items["item_id"].combine_chunks())
-    columns = {
-        "item_id": ids,
-        "title": items["title"].take(row_numbers),
-        "genres": items["genres"].take(row_numbers),
-    }
-    return pa.table(columns, schema=CATALOGUE_SCHEMA)
+        items = rows.to_table(columns=names)
+    row_numbers = pc.index_in(ids, value_set=items["item_id"].cast(ids.type).combine_chunks())
+    catalogue = pa.table([ids], names=["item_id"])
+    for name in CATALOGUE_SCHEMA.names[1:]:
+        catalogue = catalogue.append_column(name, items[name].take(row_numbers))
+    catalogue = catalogue.cast(CATALOGUE_SCHEMA)
+    if kinds:
+        attributes = read_attributes(items["attributes"].take(row_numbers), kinds)
+        for name, column in attributes.items():
+            catalogue = catalogue.append_column(name, column)
+    return catalogue

@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 
 from dawnlist.arrays import BoolArray, Float32Array, Int8Array, Int32Array, Int64Array, RankedLists
-from dawnlist.ranking.coarse_kernels import rank_users
+from dawnlist.ranking.coarse_kernels import rank_rows, rank_users
 from dawnlist.ranking.entries import pack_entry
 from dawnlist.ranking.quantisation import quantise_items
 
@@ -109,3 +109,22 @@ class QuantisedIndex:
                 scores,
             )
         return items, scores
+
+    def best_of_rows(
+        self, user: Float32Array, k: int, rows: Int64Array, hidden: Int32Array
+    ) -> tuple[Int64Array, Float32Array]:
+        """Find the k best of the given items for one user, as `best` does with a mask.
+
+        This is faster where a mask leaves few items: only these are read, and each is scored.
+
+        Args:
+            user: The user's vector, shape (width,), float32.
+            k: The length of the list.
+            rows: Item indices, in ascending order.
+            hidden: Item indices that the user may not get, in ascending order.
+        """
+        items = np.full((1, k), pack_entry(np.float32(-np.inf), -1), dtype=np.int64)
+        scores = np.zeros((1, k), dtype=np.float32)
+        vector = np.ascontiguousarray(user, dtype=np.float32)
+        rank_rows(self.vectors, self.bias, vector, rows, hidden, items, scores)
+        return items[0], scores[0]

@@ -94,6 +94,35 @@ def rank_users(
 
 
 @jit(**KERNEL_OPTIONS)
+def rank_rows(
+    vectors: Any, bias: Any, vector: Any, rows: Any, hidden: Any, best: Any, scores: Any
+) -> None:
+    """Rank the given items for one user, see QuantisedIndex.best_of_rows.
+
+    `best`, shape (1, k), contains the lowest possible entries before the call.
+    """
+    lowest = best.shape[1] - 1
+    for row in rows:
+        if contains_sorted(hidden, row):
+            continue
+        score = _score_item(vectors, bias, vector, row)
+        if score > -np.inf:
+            entry = pack_entry(score, row)
+            if entry > best[0, lowest]:
+                insert_entry(best, 0, entry)
+    _unpack_list(0, best, scores)
+
+
+@jit(inline="always", **KERNEL_OPTIONS)
+def _score_item(vectors: Any, bias: Any, vector: Any, item: int) -> np.float32:
+    """Compute the exact score of an item."""
+    total = 0.0
+    for t in range(len(vector)):
+        total += np.float64(vector[t]) * np.float64(vectors[item, t])
+    return np.float32(total + bias[item])
+
+
+@jit(**KERNEL_OPTIONS)
 def _create_candidates(users: int, k: int) -> Candidates:
     lowest = np.float32(-np.inf)
     return Candidates(
@@ -196,10 +225,7 @@ def _score_candidates(
     for at in range(candidates.counts[user]):
         if candidates.reach[user, at] >= limit:
             item = candidates.items[user, at]
-            total = 0.0
-            for t in range(len(vector)):
-                total += np.float64(vector[t]) * np.float64(items.vectors[item, t])
-            score = np.float32(total + items.bias[item])
+            score = _score_item(items.vectors, items.bias, vector, item)
             if score > -np.inf:
                 entry = pack_entry(score, item)
                 if entry > best[user, lowest]:

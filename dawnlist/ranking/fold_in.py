@@ -215,6 +215,9 @@ def merge_pairs(history: UserPairs, events: UserPairs, days: float) -> MergedPai
     A pair of both has the sum of the weights and the age of its last event. The pairs of the
     history come first, in their order.
     """
+    if not len(events):
+        aged = UserPairs(history.index, history.weight, history.age + days)
+        return MergedPairs(aged, np.zeros(len(aged), dtype=bool), np.ones(len(aged), dtype=bool))
     row_of_item = {item: row for row, item in enumerate(history.index.tolist())}
     event_items = events.index.tolist()
     is_repeat = np.array([item in row_of_item for item in event_items], dtype=bool)

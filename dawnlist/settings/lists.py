@@ -1,14 +1,22 @@
 """Settings of what is served: which items are withdrawn, what the lists may hold, and what a challenger must show."""
 
-from typing import Literal
+import re
+from typing import Final, Literal
 
 from pydantic import Field, field_validator
 
+from dawnlist.filters.columns import ColumnKind
+from dawnlist.schema import ITEMS_SCHEMA
 from dawnlist.settings.section import Section
+
+RESERVED_COLUMNS: Final = (*ITEMS_SCHEMA.names, "stock", "discontinued", "withdrawn")
+"""Names of items' columns that have a meaning of their own."""
 
 
 class ItemSettings(Section):
-    """Which items are withdrawn: in no list, and in no answer of the predictor.
+    """Which columns of items filters may use, and which items are withdrawn.
+
+    A withdrawn item is in no list, and in no answer of the predictor.
 
     `dawnlist items withdraw` withdraws items within a second, without a run.
     """
@@ -35,6 +43,23 @@ class ItemSettings(Section):
     less is taken for damaged, and the one before stays. Likewise, a column that makes more of this
     unavailable is ignored. 1 accepts any table.
     """
+
+    columns: dict[str, ColumnKind] = Field(default_factory=dict, max_length=50)
+    """Columns of items that filters may use, and what they hold (docs/FILTERS.md).
+
+    The kinds are text, list, number, boolean and time, e.g. {price: number, brand: text}.
+    source.columns names the source's column if it has another name, e.g. {price: [unit_price]}.
+    """
+
+    @field_validator("columns")
+    @classmethod
+    def _check_columns(cls, columns: dict[str, ColumnKind]) -> dict[str, ColumnKind]:
+        for name in columns:
+            if not re.fullmatch(r"[^\W\d]\w{0,59}", name):
+                raise ValueError(f"{name!r} is not a name of 1 to 60 letters, digits and _")
+            if name in RESERVED_COLUMNS:
+                raise ValueError(f"{name!r} is a column that all items have: give another name")
+        return columns
 
     @field_validator("blocked", "unavailable_words")
     @classmethod

@@ -1,7 +1,8 @@
 """Pack and unpack what the store holds of items: the catalogue, item factors and popular lists.
 
-    c:I   rows of the catalogue as Parquet (zstd): item_id, title, genres; 50,000 a chunk, row number = item index;
-          and the boolean column `withdrawn`, if the run took any item out of its lists
+    c:I   rows of the catalogue as Parquet (zstd): item_id, title, genres, then those of the setting items.columns;
+          50,000 a chunk, row number = item index; and the boolean column `withdrawn`, if the run took any item out
+          of its lists
     f:I   float32 rows of item factors, [y (f), bias (1), content (d)]; as many whole rows a chunk as 4 MiB hold
     p     count u2; then for each list: length of its name u2, its name in UTF-8, n u4, items u4 (n,), scores f4 (n,)
 
@@ -20,7 +21,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from dawnlist.arrays import Float32Array, Int64Array, PopularItems
-from dawnlist.schema import CATALOGUE_SCHEMA
 from dawnlist.store.layout import add_checksum, verify_checksum
 
 CATALOGUE_ROWS_PER_CHUNK: Final = 50_000
@@ -36,7 +36,7 @@ def pack_catalogue(catalogue: pa.Table, withdrawn: Int64Array) -> Iterator[bytes
         catalogue: The items, one a row.
         withdrawn: The rows of the items that no list may have.
     """
-    columns = catalogue.select(CATALOGUE_SCHEMA.names)
+    columns = catalogue
     if len(withdrawn):
         is_withdrawn = np.zeros(columns.num_rows, dtype=bool)
         is_withdrawn[withdrawn] = True

@@ -86,8 +86,8 @@ def _pad_lists(lists: pa.ListArray, used: BoolArray, dtype: np.dtype[Any]) -> np
 
 
 def write_catalogue(path: Path, catalogue: pa.Table) -> None:
-    """Write catalogue.parquet."""
-    pq.write_table(catalogue.select(CATALOGUE_SCHEMA.names).cast(CATALOGUE_SCHEMA), path)
+    """Write catalogue.parquet: the columns of CATALOGUE_SCHEMA, and those of attributes."""
+    pq.write_table(order_catalogue_columns(catalogue), path)
 
 
 def read_catalogue(path: Path) -> pa.Table:
@@ -96,7 +96,18 @@ def read_catalogue(path: Path) -> pa.Table:
     Raises:
         ValueError: a column is missing.
     """
-    return _read_table(path, CATALOGUE_SCHEMA)
+    table = pq.read_table(path)
+    _check_columns(path, table, CATALOGUE_SCHEMA)
+    return order_catalogue_columns(table)
+
+
+def order_catalogue_columns(catalogue: pa.Table) -> pa.Table:
+    """Return the columns of CATALOGUE_SCHEMA with its types, and after them all others."""
+    ordered = catalogue.select(CATALOGUE_SCHEMA.names).cast(CATALOGUE_SCHEMA)
+    for name in catalogue.column_names:
+        if name not in CATALOGUE_SCHEMA.names:
+            ordered = ordered.append_column(name, catalogue[name])
+    return ordered
 
 
 def write_popular(path: Path, popular: dict[str, PopularItems]) -> None:
@@ -147,9 +158,14 @@ def read_histories(path: Path, users: int, items: int) -> UserItems:
 
 def _read_table(path: Path, schema: pa.Schema) -> pa.Table:
     table = pq.read_table(path)
+    _check_columns(path, table, schema)
+    return table.select(schema.names).cast(schema)
+
+
+def _check_columns(path: Path, table: pa.Table, schema: pa.Schema) -> None:
+    """Raise ValueError if a column is missing."""
     missing = [name for name in schema.names if name not in table.column_names]
     if missing:
         raise ValueError(
             f"{path}: no column {', '.join(missing)}; it needs {', '.join(schema.names)}"
         )
-    return table.select(schema.names).cast(schema)

@@ -5,13 +5,13 @@ would delay requests.
 """
 
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from dawnlist.arrays import BoolArray, Int64Array
+from dawnlist.arrays import Int64Array
 
 
 class TextColumn:
@@ -78,30 +78,3 @@ class IdColumn(TextColumn):
         """
         is_named = pc.is_in(self._array, value_set=pa.array(list(item_ids), pa.large_string()))
         return np.flatnonzero(is_named)
-
-
-class AttributeIndex:
-    """Finds the items that have a value of an attribute: a column of text or of lists of text."""
-
-    def __init__(self, column: pa.ChunkedArray) -> None:
-        array = column.combine_chunks()
-        item_rows = np.arange(len(array))
-        if pa.types.is_list(array.type) or pa.types.is_large_list(array.type):
-            item_rows = pc.list_parent_indices(array).to_numpy()
-            array = pc.list_flatten(array)
-        encoded = array.cast(pa.string()).dictionary_encode()
-        codes = pc.fill_null(encoded.indices, -1).to_numpy()
-        order = np.argsort(codes, kind="stable")
-        # The items of one value stand together; `_begins` says where each value's items begin.
-        self._items = item_rows[order]
-        self._begins = np.searchsorted(codes[order], np.arange(len(encoded.dictionary) + 1))
-        values = encoded.dictionary.to_pylist()
-        self._codes: Mapping[str, int] = {value: code for code, value in enumerate(values)}
-
-    def mark(self, values: Iterable[str], mask: BoolArray) -> None:
-        """Set `mask`, shape (items,), to True for each item that has one of the values."""
-        for value in values:
-            code = self._codes.get(value)
-            if code is not None:
-                items = self._items[self._begins[code] : self._begins[code + 1]]
-                mask[items] = True

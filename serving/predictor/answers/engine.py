@@ -121,7 +121,7 @@ class ServingEngine:
         for question in questions:
             if question.k is not None and not 0 < question.k <= MAX_K:
                 raise ValueError(f'"k" is {question.k}: give a whole number from 1 to {MAX_K}')
-            if snapshot is not None and (question.filters or question.recent):
+            if snapshot is not None and (question.is_filtered or question.recent):
                 validate_question(snapshot, question)
         if snapshot is None:
             return self._static, [self._answer_from_file(question) for question in questions]
@@ -183,7 +183,7 @@ class ServingEngine:
             if item_id not in excluded and item_id not in withdrawn:
                 rows.append(row)
         rows = rows[: question.k or DEFAULT_K]
-        if question.repeats == "only":
+        if question.repeats == "only" or question.is_filtered:  # the file has no attributes
             rows = []
         scores = [0.0] * len(rows)
         if question.explain:

@@ -213,10 +213,10 @@ def _build_task(snapshot: Snapshot, state: UserState) -> RankingTask | None:
     if history is None:
         return None
     fold = len(state.events) > 0
-    mask = snapshot.build_servable_mask(state.question.filters)
+    mask = snapshot.build_servable_mask(state.question)
     stored_list = None
     needs_list = state.question.explain and state.own_items is not OwnItemsUse.ALONE
-    if needs_list and state.is_known and not fold and not state.question.filters:
+    if needs_list and state.is_known and not fold and not state.question.is_filtered:
         stored_list = _read_sufficient_list(snapshot, state)
     vector = None
     if state.is_known and (state.is_history_truncated or not fold):

@@ -143,6 +143,7 @@ def _compile_kernels(snapshot: Snapshot) -> None:
     hidden = np.zeros(0, np.int32)
     mask = np.ones((1, items), bool)
     snapshot.coarse.best(user, 1, NOTHING_HIDDEN, hidden, mask)
+    snapshot.coarse.best_of_rows(user[0], 1, first_item, hidden)
 
 
 def generate_backoff_seconds() -> Iterator[float]:

@@ -43,6 +43,8 @@ class Question:
     filters: tuple[tuple[str, tuple[str, ...]], ...] = ()
     """Item attributes and their allowed values, such as ("genres", ("Drama", "War")). An item has
     to have one of the values of each attribute."""
+    where: str = ""
+    """A filter expression over the items' columns (docs/FILTERS.md). Empty allows all items."""
     repeats: RepeatsChoice = None
     """Whether the answer may have items that the user has met. None means that it has them if the
     version's lists do."""
@@ -50,3 +52,8 @@ class Question:
     """Whether the answer names the past items that contributed to each score."""
     given_id: str = ""
     """The user's id as the caller wrote it, which the answer repeats; empty if it is the same."""
+
+    @property
+    def is_filtered(self) -> bool:
+        """Whether an answer may have only some of the items."""
+        return bool(self.filters or self.where)

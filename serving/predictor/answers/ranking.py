@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +14,9 @@ from dawnlist.serving.predictor.answers.own_items import OwnItems, OwnItemsUse, 
 from dawnlist.serving.predictor.answers.ranked_user import RankedUser, describe_user
 from dawnlist.serving.predictor.answers.ranking_task import RankingTask
 from dawnlist.serving.predictor.answers.recommendation import ItemReasons, ScoredItems
+
+SPARSE_SHARE: Final = 0.1
+"""A mask that leaves at most this share of the items is sparse: its items are ranked one by one."""
 
 
 @dataclass(slots=True)
@@ -43,12 +47,15 @@ def _choose_lists(tasks: Sequence[RankingTask], users: Sequence[RankedUser]) -> 
     """Return each task's list: the stored one, own items alone, or the best of all items."""
     lists: list[ScoredItems] = []
     unranked = []
+    sparse = _find_sparse_masks(tasks)
     for position, (task, user) in enumerate(zip(tasks, users, strict=True)):
         ranked: ScoredItems = ([], [])
         if task.stored_list is not None:
             ranked = task.stored_list
         elif task.own_items is OwnItemsUse.ALONE:
             ranked = merge_lists(ranked, _score_allowed_own_items(task, user), task.k)
+        elif id(task.mask) in sparse:
+            ranked = _rank_few_items(task, user, sparse[id(task.mask)])
         else:
             unranked.append(position)
         lists.append(ranked)
@@ -60,6 +67,28 @@ def _choose_lists(tasks: Sequence[RankingTask], users: Sequence[RankedUser]) -> 
         for position, ranked in zip(unranked, ranked_lists, strict=True):
             lists[position] = ranked
     return lists
+
+
+def _find_sparse_masks(tasks: Sequence[RankingTask]) -> dict[int, Int64Array]:
+    """Return the rows that a mask leaves, by the mask's id, for masks that leave few items."""
+    sparse = {}
+    for task in tasks:
+        if task.mask is None or id(task.mask) in sparse:
+            continue
+        if np.count_nonzero(task.mask) <= len(task.mask) * SPARSE_SHARE:
+            sparse[id(task.mask)] = np.flatnonzero(task.mask)
+    return sparse
+
+
+def _rank_few_items(task: RankingTask, user: RankedUser, rows: Int64Array) -> ScoredItems:
+    """Rank the items that a mask leaves, one by one. The list is that of `_rank_all_items`."""
+    hidden = _sort_hidden_rows(task, user)
+    items, scores = task.snapshot.coarse.best_of_rows(user.vector, task.k, rows, hidden)
+    length = int((items >= 0).sum())
+    ranked = items[:length].tolist(), scores[:length].tolist()
+    if len(user.own):
+        ranked = merge_lists(ranked, _score_allowed_own_items(task, user), task.k)
+    return ranked
 
 
 def _rank_all_items(tasks: Sequence[RankingTask], users: Sequence[RankedUser]) -> list[ScoredItems]:

@@ -1,6 +1,6 @@
 """One version in the predictor's memory. It never changes; a call keeps the one it began with."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
@@ -16,8 +16,10 @@ from dawnlist.model.repeats import RepeatSettings
 from dawnlist.ranking.coarse import QuantisedIndex
 from dawnlist.ranking.fold_in import FoldIn
 from dawnlist.serving.predictor.answers.bucket import UserRecords
-from dawnlist.serving.predictor.answers.columns import AttributeIndex, IdColumn, TextColumn
+from dawnlist.serving.predictor.answers.columns import IdColumn, TextColumn
+from dawnlist.serving.predictor.answers.item_filters import ItemFilters
 from dawnlist.serving.predictor.answers.popular_ranking import PopularRanking
+from dawnlist.serving.predictor.answers.question import Question
 from dawnlist.store.item_chunks import WITHDRAWN_COLUMN, find_withdrawn_rows
 from dawnlist.store.layout import VersionMeta
 from dawnlist.store.toplists import EVERYBODY
@@ -48,8 +50,8 @@ class Snapshot:
     """The items' ids."""
     titles: TextColumn
     """The items' titles."""
-    attributes: Mapping[str, AttributeIndex]
-    """The attributes that items can be filtered by."""
+    filters: ItemFilters
+    """Computes which items filters match."""
     coarse: QuantisedIndex
     """The vectors [factors | content] and the biases, for ranking all items."""
     fold_in: FoldIn
@@ -107,7 +109,7 @@ class Snapshot:
             records=UserRecords(meta),
             item_ids=IdColumn(catalogue["item_id"]),
             titles=TextColumn(catalogue["title"]),
-            attributes=_index_attributes(catalogue),
+            filters=ItemFilters.from_catalogue(catalogue, OTHER_COLUMNS),
             coarse=QuantisedIndex.of(vectors, bias),
             fold_in=_build_fold_in(vectors[:, :factors], config),
             content=vectors[:, factors:],
@@ -166,26 +168,29 @@ class Snapshot:
         """Whether a user's events can change the ranking."""
         return self.width > 0
 
-    def build_mask(self, filters: Iterable[tuple[str, Sequence[str]]]) -> BoolArray | None:
-        """Return which items have a value of each attribute, shape (items,); None without filters.
+    def build_mask(self, question: Question) -> BoolArray | None:
+        """Return which items pass a question's filters, shape (items,); None without filters.
 
         Raises:
             KeyError: the catalogue has no such attribute.
+            ExpressionError: the filter expression is wrong.
         """
-        mask: BoolArray | None = None
-        for name, values in filters:
-            matches = np.zeros(len(self.item_ids), dtype=bool)
-            self.attributes[name].mark(values, matches)
-            mask = matches if mask is None else mask & matches
-        return mask
+        mask = self.filters.match_values(question.filters)
+        if not question.where:
+            return mask
+        matches = self.filters.compute_mask(question.where)
+        if mask is None:
+            return matches
+        return mask & matches
 
-    def build_servable_mask(self, filters: Iterable[tuple[str, Sequence[str]]]) -> BoolArray | None:
+    def build_servable_mask(self, question: Question) -> BoolArray | None:
         """Return which items pass the filters and are not withdrawn; None if all do.
 
         Raises:
             KeyError: the catalogue has no such attribute.
+            ExpressionError: the filter expression is wrong.
         """
-        mask = self.build_mask(filters)
+        mask = self.build_mask(question)
         if mask is None:
             return self.servable
         if self.servable is None:
@@ -210,12 +215,6 @@ class Snapshot:
         if not matching:
             return None
         return self.segments[min(matching, key=rank)]
-
-
-def _index_attributes(catalogue: pa.Table) -> dict[str, AttributeIndex]:
-    """Index all columns of the catalogue that items can be filtered by."""
-    names = [name for name in catalogue.column_names if name not in OTHER_COLUMNS]
-    return {name: AttributeIndex(catalogue[name]) for name in names}
 
 
 def _build_fold_in(factors: Float32Array, config: dict[str, Any]) -> FoldIn:

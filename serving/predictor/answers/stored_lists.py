@@ -19,7 +19,7 @@ def answer_without_ranking(snapshot: Snapshot, state: UserState) -> Recommendati
         return None
     if not state.is_known:
         return answer_from_stored_lists(snapshot, state)
-    if question.filters or question.explain or _needs_history(snapshot, state):
+    if question.is_filtered or question.explain or _needs_history(snapshot, state):
         return None
     items, scores = snapshot.records.read_list(state.bucket_value, state.record_offset)
     # A list that is shorter than the others already contains every item that the user may get.
@@ -49,7 +49,7 @@ def answer_without_own_items(snapshot: Snapshot, state: UserState) -> Recommenda
     has_new_part = state.own_items is OwnItemsUse.HIDDEN and snapshot.repeats.share > 0
     if not has_new_part or not state.is_known or state.history is None or len(state.events):
         return None
-    if question.filters or question.explain:
+    if question.is_filtered or question.explain:
         return None
     stored_items, _ = snapshot.records.read_list(state.bucket_value, state.record_offset)
     items, scores = read_visible_list(snapshot, state)
@@ -116,7 +116,7 @@ def _select_from_user_list(snapshot: Snapshot, state: UserState) -> ScoredItems:
         if state.history is not None:
             others -= set(state.history.index.tolist())
         items, scores = remove_items(items, scores, others)
-    mask = snapshot.build_mask(state.question.filters)
+    mask = snapshot.build_mask(state.question)
     if mask is not None:
         excluded = {item for item in items if not mask[item]}
         items, scores = remove_items(items, scores, excluded)
@@ -125,7 +125,7 @@ def _select_from_user_list(snapshot: Snapshot, state: UserState) -> ScoredItems:
 
 def _select_popular(snapshot: Snapshot, state: UserState) -> tuple[str, ScoredItems]:
     """Return the tier and the list: the segment's, unless the one for everybody is longer."""
-    mask = snapshot.build_mask(state.question.filters)
+    mask = snapshot.build_mask(state.question)
     popular = snapshot.everybody.select_best(state.k, state.hidden, mask)
     segment = snapshot.find_segment(state.question.context)
     if segment is not None:

@@ -57,11 +57,14 @@ def validate_question(snapshot: Snapshot, question: Question) -> None:
     """Check the question's filters and event types against a version.
 
     Raises:
-        ValueError: an attribute is not in the catalogue, or an event type has no weight.
+        ValueError: an attribute is not in the catalogue, the filter expression is wrong, or an
+            event type has no weight.
     """
+    if question.where:
+        snapshot.filters.compute_mask(question.where)
     for name, _ in question.filters:
-        if name not in snapshot.attributes:
-            attributes = ", ".join(sorted(snapshot.attributes)) or "none"
+        if name not in snapshot.filters.attributes:
+            attributes = ", ".join(sorted(snapshot.filters.attributes)) or "none"
             raise ValueError(
                 f"items have no attribute {name[:50]!r} to filter by; the catalogue has: "
                 f"{attributes}"

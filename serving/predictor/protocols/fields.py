@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from dawnlist.filters.tokens import MAX_CHARACTERS
 from dawnlist.rows.identifiers import normalise_identifier
 from dawnlist.serving.predictor.answers.engine import MAX_K
 from dawnlist.serving.predictor.answers.question import Question, QuestionEvent, RepeatsChoice
@@ -165,6 +166,15 @@ def _parse_filter_values(name: str, value: Any) -> tuple[str, ...]:
     return tuple(_parse_text(f"a value of {description}", text) for text in values)
 
 
+def _parse_where(value: Any) -> str:
+    """Return a filter expression; the version that answers checks it."""
+    if not isinstance(value, str) or not 0 < len(value) <= MAX_CHARACTERS:
+        raise ValueError(
+            f'"where" has to be a filter of 1 to {MAX_CHARACTERS:,} characters, such as "price < 20"'
+        )
+    return value
+
+
 def _parse_repeats(value: Any) -> RepeatsChoice:
     """Return what is wanted of the items that the user has met."""
     if value is not False and value != ONLY_REPEATS:
@@ -188,6 +198,7 @@ _FIELD_PARSERS: Final[dict[str, FieldParser]] = {
     "recent": _parse_recent,
     "context": _parse_context,
     "filters": _parse_filters,
+    "where": _parse_where,
     "repeats": _parse_repeats,
     "explain": _parse_explain,
 }

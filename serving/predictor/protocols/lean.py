@@ -1,7 +1,7 @@
 """The GET routes for API gateways, which return one user's items.
 
-`GET /v1/recommendations/{user}?k=&exclude=&recent=&device=&country=&genres=&repeats=&explain=`
-`GET /v1/buy-again/{user}?k=&exclude=&recent=&device=&country=&genres=&explain=`
+`GET /v1/recommendations/{user}?k=&exclude=&recent=&device=&country=&genres=&where=&repeats=&explain=`
+`GET /v1/buy-again/{user}?k=&exclude=&recent=&device=&country=&genres=&where=&explain=`
 
 The second returns only items that the user has met, as the first does with `repeats=only`.
 A parameter that may have several values is repeated: `exclude=7&exclude=8`.
@@ -24,7 +24,7 @@ RECOMMENDATIONS_PATH: Final = "/v1/recommendations/"
 """The path of the route for all items; it ends with the user's id."""
 BUY_AGAIN_PATH: Final = "/v1/buy-again/"
 """The path of the route for items that the user has met; it ends with the user's id."""
-SINGLE_PARAMETERS: Final = ("k", *CONTEXT_PARAMETERS, "explain", "repeats")
+SINGLE_PARAMETERS: Final = ("k", *CONTEXT_PARAMETERS, "explain", "repeats", "where")
 """Parameters that may be given once."""
 QUERY_PARAMETERS: Final = (*SINGLE_PARAMETERS, "exclude", "recent", "genres")
 """All parameters. The route for items that the user has met takes no `repeats`."""
@@ -74,6 +74,7 @@ def _parse_query(query: str) -> dict[str, Any]:
         "k": _parse_number(single.get("k")),
         "explain": _parse_flag(single.get("explain")),
         "repeats": _parse_repeats(single.get("repeats")),
+        "where": single.get("where"),
     }
     context = {name: single[name] for name in CONTEXT_PARAMETERS if name in single}
     if context:

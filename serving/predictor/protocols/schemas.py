@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from dawnlist.filters.tokens import MAX_CHARACTERS
 from dawnlist.serving.predictor.answers.engine import MAX_K
 from dawnlist.serving.predictor.protocols import fields
 from dawnlist.serving.predictor.protocols.tensors import INPUT_NAMES
@@ -13,6 +14,13 @@ JsonSchema = dict[str, Any]
 
 TEXT_SCHEMA: Final[JsonSchema] = {"type": "string", "minLength": 1, "maxLength": fields.MAX_TEXT}
 """An id, or a value of an attribute."""
+WHERE_SCHEMA: Final[JsonSchema] = {
+    "type": "string",
+    "minLength": 1,
+    "maxLength": MAX_CHARACTERS,
+    "description": "A filter over the items' columns.",
+    "examples": ['price < 20 and brand in ("A", "B")'],
+}
 K_SCHEMA: Final[JsonSchema] = {"type": "integer", "minimum": 1, "maximum": MAX_K}
 REPEATS_DESCRIPTION: Final = (
     "false: nothing that the user has met; only: nothing else. "
@@ -111,8 +119,9 @@ def _build_option_properties() -> JsonSchema:
     filter_values = _build_array(TEXT_SCHEMA, minItems=1, maxItems=fields.MAX_FILTER_VALUES)
     filters = {
         "type": "object",
-        "properties": {"genres": filter_values},
-        "additionalProperties": False,
+        "propertyNames": TEXT_SCHEMA,
+        "additionalProperties": filter_values,
+        "maxProperties": fields.MAX_CONTEXT,
         "examples": [{"genres": ["Drama"]}],
     }
     options = {
@@ -121,6 +130,7 @@ def _build_option_properties() -> JsonSchema:
         "recent": _build_array(reference_schema("Event"), maxItems=fields.MAX_RECENT),
         "context": context,
         "filters": filters,
+        "where": WHERE_SCHEMA,
         "explain": _BOOLEAN,
     }
     nullable = {name: _allow_null(schema) for name, schema in options.items()}
@@ -184,7 +194,7 @@ def _build_input_tensor_properties() -> JsonSchema:
 
 def _build_infer_request_properties() -> JsonSchema:
     """Describe V2's request."""
-    parameters = {"k": K_SCHEMA, "explain": _BOOLEAN}
+    parameters = {"k": K_SCHEMA, "explain": _BOOLEAN, "where": WHERE_SCHEMA}
     for name in fields.CONTEXT_PARAMETERS:
         parameters[name] = TEXT_SCHEMA
     nullable = {name: _allow_null(schema) for name, schema in parameters.items()}

@@ -2,7 +2,7 @@
 
 Inputs: `user_id`, BYTES of shape [n] or [n, 1]. If users want different things, also `options`,
 BYTES of the same shape: for each user a JSON object with the fields of a V1 instance but user_id,
-or "". The parameters k, explain, repeats, device and country apply to all users whose options do
+or "". The parameters k, explain, repeats, where, device and country apply to all users whose options do
 not say otherwise.
 
 Outputs: `item_id`, `title` (BYTES) and `score` (FP32) of shape [n, k], a shorter list padded with
@@ -29,7 +29,7 @@ from dawnlist.serving.predictor.protocols.turns import Turn
 from dawnlist.serving.predictor.protocols.v1 import parse_json_object
 from dawnlist.values import describe_value
 
-V2_PARAMETERS: Final = ("k", "explain", "repeats", *CONTEXT_PARAMETERS)
+V2_PARAMETERS: Final = ("k", "explain", "repeats", "where", *CONTEXT_PARAMETERS)
 INPUT_NAMES: Final = ("user_id", "options")
 
 
@@ -111,7 +111,7 @@ def _parse_common_fields(parameters: Mapping[str, Any]) -> dict[str, Any]:
             "or options"
         )
     fields: dict[str, Any] = {}
-    for name in ("k", "explain", "repeats"):
+    for name in ("k", "explain", "repeats", "where"):
         if parameters.get(name) is not None:
             fields[name] = parameters[name]
     context = {}

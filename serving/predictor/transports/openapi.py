@@ -9,6 +9,7 @@ from dawnlist.serving.predictor.protocols.schemas import (
     K_SCHEMA,
     REPEATS_DESCRIPTION,
     TEXT_SCHEMA,
+    WHERE_SCHEMA,
     JsonSchema,
     build_schemas,
     reference_schema,
@@ -195,6 +196,7 @@ def _build_query_parameters() -> list[JsonSchema]:
         _build_query_parameter("device", "What the user has in hand, such as mobile.", TEXT_SCHEMA),
         _build_query_parameter("country", "Where the user is, such as DE.", TEXT_SCHEMA),
         _build_query_parameter("genres", "Only items of one of these.", genres),
+        _build_query_parameter("where", WHERE_SCHEMA["description"], WHERE_SCHEMA),
         _build_query_parameter("explain", explanation, {"type": "boolean"}),
     ]
 
