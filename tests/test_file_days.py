@@ -139,8 +139,7 @@ def test_the_first_hour_of_a_local_day_lies_in_the_utc_day(zone: str, hour: int)
     assert find_first_hour(DAYS[0], zone) == datetime(2025, 12, 30, hour, tzinfo=UTC)
 
 
-@pytest.mark.parametrize("zone", ["UTC", BERLIN, NEW_YORK])
-@pytest.mark.parametrize("hour", [0, 3, 23])
+@pytest.mark.parametrize(("zone", "hour"), [("UTC", 0), (BERLIN, 0), (BERLIN, 23), (NEW_YORK, 3)])
 def test_each_night_takes_each_day_once(folder: Path, lake: Lake, zone: str, hour: int) -> None:
     """Five nights in a row: each file lands once, the ledger has it, and no day is late."""
     write_days(folder, "{d}.csv", [date(2026, 1, day) for day in range(1, 13)])
