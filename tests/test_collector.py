@@ -2,6 +2,8 @@
 
 import asyncio
 import gzip
+import importlib
+import random
 import time
 from datetime import timedelta
 from pathlib import Path
@@ -10,6 +12,7 @@ from typing import Any
 import pytest
 import redis
 
+from dawnlist.lake.lake import Lake
 from dawnlist.serving.collector.bodies import MAX_BODY_BYTES
 from dawnlist.serving.collector.event_writer import EventWriter
 from dawnlist.serving.collector.senders import COLLECTOR_KEYS, RateLimiter, Senders
@@ -21,6 +24,7 @@ from tests.support.stores import valkey_of
 
 VIEW = {"type": "view", "user": "u1", "item": "i1"}
 ORIGIN = "https://shop.example"
+collector_hostile = importlib.import_module("benchmarks.collector_hostile")
 
 
 def test_each_event_is_answered_and_accounted_for(valkey: str) -> None:
@@ -349,3 +353,11 @@ def _wait_until(condition: Any) -> None:
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+def test_hostile_events_are_answered_and_accounted_for(valkey: str, tmp_path: Path) -> None:
+    """A small run of benchmarks/collector_hostile.py."""
+    answered = collector_hostile.send_events(valkey, random.Random(3), 300)
+    landed = collector_hostile.land(valkey, Lake.open(str(tmp_path), "shop"))
+    assert landed == {"events": answered["ok"], "dead_events": answered["dropped"]}
+    assert answered["ok"] > 20 and answered["dropped"] > 100

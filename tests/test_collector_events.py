@@ -74,6 +74,10 @@ def test_valid_events_are_accepted(good: dict[str, Any]) -> None:
         ({"type": "view"}, "give user, or anonymous, or consent: false"),
         ({"type": "view", "consent": True}, "give user, or anonymous, or consent: false"),
         ({"type": "alias", "user": "u1"}, '"anonymous" is a required property'),
+        (
+            event(type="alias", anonymous="b1", consent=False),
+            "consent: an alias event joins the ids of a person",
+        ),
         ("view", "an event is a JSON object"),
         (None, "an event is a JSON object"),
     ],

@@ -237,3 +237,54 @@ def test_a_worker_goes_on_after_the_store_lost_its_group(store: Any, valkey: str
     finally:
         stop.set()
         thread.join()
+
+
+def test_a_record_that_stops_the_batch_stops_no_other(
+    store: Any, valkey: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+) -> None:
+    """No collector writes an alias without its ids; whatever writes one must not stop the workers."""
+    monkeypatch.setattr(worker_module, "CLAIM_IDLE_MILLISECONDS", 0)
+    put(store, id="bad", type="alias", user=None)
+    put(store, id="good", mood="😍", type="mood")
+    worker = make_worker(store)
+    worker.work_once()
+    [record] = enriched(valkey)
+    assert (record["id"], record["emoji"], recent(store, "u1")) == ("good", "😍", [("like", "i1")])
+    for _ in range(5):
+        assert worker.take_over() == 1
+    [dead] = read_stream(valkey, KEYS.dead)
+    assert dead["id"] == "bad"
+
+
+def test_a_recent_event_that_can_not_be_written_keeps_no_other_back(
+    store: Any, valkey: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    store.set(build_recent_key("shop", "b1"), b"no events")
+    store.lpush(build_recent_key("shop", "u2"), "no text")
+    put(store, id="1", type="alias", anonymous="b1", item=None)
+    put(store, id="2", user="u2")
+    put(store, id="3")
+    make_worker(store).work_once()
+    assert [record["id"] for record in enriched(valkey)] == ["1", "2", "3"]
+    assert recent(store, "u1") == [("view", "i1")]
+    assert "a recent event could not be written" in caplog.text
+    assert "the store refuses a recent event" in caplog.text
+
+
+def test_a_worker_survives_what_nobody_thought_of(
+    store: Any, valkey: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker, stop = make_worker(store), threading.Event()
+    work_once, calls = worker.work_once, [0]
+
+    def fail_at_first() -> int:
+        calls[0] += 1
+        if calls[0] == 1:
+            raise KeyError("user")
+        stop.set()
+        return work_once()
+
+    monkeypatch.setattr(worker, "work_once", fail_at_first)
+    put(store)
+    worker.run(stop)
+    assert len(enriched(valkey)) == 1

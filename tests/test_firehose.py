@@ -1,5 +1,6 @@
 """The firehose: every enriched event is in the lake exactly once, whenever it is killed."""
 
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -169,3 +170,42 @@ def test_compaction_keeps_the_position(store: Any, lake: Lake) -> None:
     put(store, "6")
     Firehose(store, lake, "shop").land_everything()
     assert landed(lake) == [str(number) for number in range(7)]
+
+
+def test_an_entry_that_the_table_can_not_hold_is_a_dead_letter_and_stops_no_other(
+    store: Any, lake: Lake
+) -> None:
+    put(store, "a")
+    put(store, "b", position=2**40)
+    put(store, "c", position=2**31 - 1)
+    store.xadd(KEYS.enriched, {"e": b'{"id": "d"}'})
+    put(store, "e", time=1e300)
+    put(store, "f")
+    Firehose(store, lake, "shop").land_everything()
+    assert landed(lake) == ["a", "c", "f"]
+    assert store.xlen(KEYS.enriched) == 0
+    dead = lake.rows("dead_events")
+    assert dead is not None
+    reasons = sorted(dead.to_table()["reason"].to_pylist())
+    assert len(reasons) == 3
+    assert reasons[2].startswith("the table events can't hold it: ")
+    assert all("of the stream holds no record" in reason for reason in reasons[:2])
+
+
+def test_a_firehose_survives_what_nobody_thought_of(
+    store: Any, lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(store, "a")
+    firehose, stop, calls = Firehose(store, lake, "shop", land_seconds=0), threading.Event(), [0]
+    land_if_due = firehose.land_if_due
+
+    def fail_at_first(landing: Any) -> int:
+        calls[0] += 1
+        if calls[0] == 1:
+            raise RuntimeError("a fault of another library")
+        stop.set()
+        return land_if_due(landing)
+
+    monkeypatch.setattr(firehose, "land_if_due", fail_at_first)
+    firehose.run(stop, lambda: None)
+    assert landed(lake) == ["a"]

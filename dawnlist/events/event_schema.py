@@ -89,7 +89,8 @@ EVENT_SCHEMA: Final[dict[str, Any]] = {
         {"required": ["consent"], "properties": {"consent": {"const": False}}},
     ],
     "if": {"properties": {"type": {"const": ALIAS_TYPE}}},
-    "then": {"required": ["user", "anonymous"]},
+    # It joins the ids of a person, so it can't come from one who did not agree.
+    "then": {"required": ["user", "anonymous"], "properties": {"consent": {"const": True}}},
 }
 
 _VALIDATOR: Final = jsonschema_rs.validator_for(EVENT_SCHEMA)
@@ -116,4 +117,6 @@ def _explain_message(message: str) -> str:
     """Return the schema's message, or a plainer one where the schema's is hard to read."""
     if "anyOf" in message or "not valid under any" in message:
         return "give user, or anonymous, or consent: false"
+    if message == "true was expected":
+        return "an alias event joins the ids of a person, so it is not taken without consent"
     return message

@@ -33,11 +33,12 @@ from dawnlist.events.event_table import (
     parse_stream_id,
     read_position,
 )
-from dawnlist.events.stream_keys import EventKeys
+from dawnlist.events.stream_keys import ENTRY_FIELD, REASON_FIELD, EventKeys
 from dawnlist.lake.commits import DayFile, add_files, commit_with_retries
 from dawnlist.lake.lake import Lake
 from dawnlist.schema import DEAD_EVENTS_SCHEMA, EVENTS_SCHEMA, SHOWN_SCHEMA
 from dawnlist.serving.collector.stream_trim import trim_accepted_stream
+from dawnlist.values import cut_text
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
@@ -46,10 +47,16 @@ LAND_BYTES: Final = 64 << 20
 """Bytes of records that are landed at once, at the latest."""
 LAND_SECONDS: Final = 60.0
 """Seconds after which an entry is landed, however few there are."""
+MAX_REASON: Final = 300
+"""Characters of the reason of a dead letter."""
 READ_ENTRIES: Final = 5_000
 POLL_SECONDS: Final = 1.0
 
 StreamEntries = list[tuple[bytes, StreamFields]]
+Row = dict[str, Any]
+"""A row of a table, by column."""
+UNFIT_ERRORS: Final = (ValueError, TypeError, OverflowError, pa.ArrowException)
+"""What Arrow raises for a value that a column can't hold."""
 firehose_log = logging.getLogger("dawnlist.collector")
 
 
@@ -99,6 +106,9 @@ class Firehose:
                 trim_accepted_stream(self._client, self._keys)
             except (redis.RedisError, OSError) as error:
                 firehose_log.warning("events can't be landed now: %s", error)
+            except Exception:
+                # The entries stay in the stream; the alert on its lag tells somebody.
+                firehose_log.exception("events can't be landed now")
             if not landed:
                 stop.wait(POLL_SECONDS)
 
@@ -161,23 +171,56 @@ class Firehose:
         return entries
 
     def _write_files(self, landing: Landing, entries: StreamEntries) -> list[DayFile]:
-        """Write the rows of entries, a file for each day. Files that are there already are kept."""
-        rows_by_day: dict[date, list[dict[str, Any]]] = defaultdict(list)
-        for entry_id, fields in entries:
-            row = landing.build_row(entry_id, fields)
-            rows_by_day[row.pop("event_date")].append(row)
+        """Write the rows of entries, a file for each day. Files that are there already are kept.
+
+        An entry that is no row of the table goes to the dead letters. A firehose that is killed
+        before the commit sends it there again.
+        """
+        rows = self._build_rows(landing, entries)
+        try:
+            tables = _build_day_tables(landing.schema, rows)
+        except UNFIT_ERRORS:
+            tables = _build_day_tables(landing.schema, self._select_fit_rows(landing, rows))
         first, last = entries[0][0].decode(), entries[-1][0].decode()
         files = []
-        for day, rows in sorted(rows_by_day.items()):
+        for day, table in tables.items():
             name = f"event_date={day}/{first}_{last}.parquet"
-            files.append(self._write_file(landing, name, day, rows))
+            files.append(self._write_file(landing, name, day, table))
         return files
 
-    def _write_file(
-        self, landing: Landing, name: str, day: date, rows: list[dict[str, Any]]
-    ) -> DayFile:
-        schema = landing.schema.remove(landing.schema.get_field_index("event_date"))
-        table = pa.Table.from_pylist(rows, schema)
+    def _build_rows(
+        self, landing: Landing, entries: StreamEntries
+    ) -> list[tuple[StreamFields, Row]]:
+        """Build the row of each entry, and bury those that hold no record."""
+        rows = []
+        for entry_id, fields in entries:
+            try:
+                rows.append((fields, landing.build_row(entry_id, fields)))
+            except ValueError as error:
+                self._bury(fields, str(error))
+        return rows
+
+    def _select_fit_rows(
+        self, landing: Landing, rows: list[tuple[StreamFields, Row]]
+    ) -> list[tuple[StreamFields, Row]]:
+        """Return the rows that the table can hold, and bury the others."""
+        fit_rows = []
+        for fields, row in rows:
+            try:
+                pa.RecordBatch.from_pylist([row], landing.schema)
+            except UNFIT_ERRORS as error:
+                self._bury(fields, f"the table {landing.table} can't hold it: {error}")
+            else:
+                fit_rows.append((fields, row))
+        return fit_rows
+
+    def _bury(self, fields: StreamFields, reason: str) -> None:
+        entry = fields.get(ENTRY_FIELD.encode(), b"")
+        reason = cut_text(reason, MAX_REASON)
+        self._client.xadd(self._keys.dead, {ENTRY_FIELD: entry, REASON_FIELD: reason})
+        firehose_log.warning("an entry went to the dead letters: %s", reason)
+
+    def _write_file(self, landing: Landing, name: str, day: date, table: pa.Table) -> DayFile:
         buffer = io.BytesIO()
         pq.write_table(table, buffer, compression="zstd", compression_level=1)
         data = buffer.getvalue()
@@ -189,3 +232,21 @@ class Firehose:
         """Remove the entries that are in the table."""
         milliseconds, sequence = position
         self._client.xtrim(stream, minid=f"{milliseconds}-{sequence + 1}", approximate=False)
+
+
+def _build_day_tables(
+    schema: pa.Schema, rows: list[tuple[StreamFields, Row]]
+) -> dict[date, pa.Table]:
+    """Build a table of the rows of each day, without the column of the day.
+
+    Raises:
+        UNFIT_ERRORS: the table can't hold one of the rows.
+    """
+    rows_by_day: dict[date, list[Row]] = defaultdict(list)
+    for _, row in rows:
+        rows_by_day[row["event_date"]].append(row)
+    file_schema = schema.remove(schema.get_field_index("event_date"))
+    tables = {}
+    for day in sorted(rows_by_day):
+        tables[day] = pa.Table.from_pylist(rows_by_day[day], file_schema)
+    return tables

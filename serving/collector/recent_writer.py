@@ -1,5 +1,6 @@
 """Write what people did into the store's recent events, from where the predictor's next answer has it."""
 
+import logging
 from typing import Any
 
 import redis
@@ -16,6 +17,11 @@ from dawnlist.store.recent import (
     parse_recent_events,
 )
 
+Command = tuple[Any, ...]
+"""A command of the store with its arguments."""
+
+recent_log = logging.getLogger("dawnlist.collector")
+
 
 class RecentWriter:
     """Writes the recent events of one shop's people."""
@@ -29,18 +35,31 @@ class RecentWriter:
     def write(self, records: list[Record]) -> None:
         """Write the events of records that a model learns from.
 
-        Events of programs are not written, nor those of nobody in particular.
+        Events of programs are not written, nor those of nobody in particular. The records are
+        enriched already, so one that can't be written is logged, and keeps no other back.
         """
         pipeline = self._client.pipeline(transaction=False)
         for record in records:
-            if record["type"] == ALIAS_TYPE:
-                self._hand_over(pipeline, record)
-            event = self._build_event(record)
-            if event is not None:
-                command = build_record_command(self._namespace, get_person(record), event)
-                pipeline.execute_command(*command)
-        if len(pipeline):
-            pipeline.execute()
+            try:
+                for command in self._build_commands(record):
+                    pipeline.execute_command(*command)
+            except (KeyError, TypeError, ValueError) as error:
+                recent_log.warning("a recent event could not be written: %r", error)
+        if not len(pipeline):
+            return
+        for answer in pipeline.execute(raise_on_error=False):
+            if isinstance(answer, redis.exceptions.ResponseError):
+                recent_log.warning("the store refuses a recent event: %s", answer)
+
+    def _build_commands(self, record: Record) -> list[Command]:
+        """Build the commands that write a record."""
+        commands: list[Command] = []
+        if record["type"] == ALIAS_TYPE:
+            commands += self._build_hand_over(record["anonymous"], record["user"])
+        event = self._build_event(record)
+        if event is not None:
+            commands.append(build_record_command(self._namespace, get_person(record), event))
+        return commands
 
     def _build_event(self, record: Record) -> RecentEvent | None:
         """Return a record as a recent event; None if it is none."""
@@ -54,16 +73,17 @@ class RecentWriter:
             return None
         return RecentEvent(record["item"], event_type, record["time"])
 
-    def _hand_over(self, pipeline: Any, record: Record) -> None:
-        """Give a user the recent events of the anonymous id that belongs to them."""
-        key = build_recent_key(self._namespace, record["anonymous"])
+    def _build_hand_over(self, anonymous: str, user: str) -> list[Command]:
+        """Build the commands that give a user the recent events of an anonymous id of theirs."""
+        key = build_recent_key(self._namespace, anonymous)
         value = self._client.get(key)
         if not value:
-            return
+            return []
+        commands: list[Command] = []
         for event in parse_recent_events(value):
-            command = build_record_command(self._namespace, record["user"], event)
-            pipeline.execute_command(*command)
-        pipeline.delete(key)
+            commands.append(build_record_command(self._namespace, user, event))
+        commands.append(("DEL", key))
+        return commands
 
 
 def _choose_mood_type(weight: float) -> str:

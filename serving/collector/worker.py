@@ -54,6 +54,7 @@ end
 """
 """Moves an event to the dead letters."""
 
+STORE_ERRORS: Final = (redis.RedisError, OSError)
 worker_log = logging.getLogger("dawnlist.collector")
 
 
@@ -103,8 +104,12 @@ class Worker:
                 has_group = False
                 worker_log.warning("the store refuses a worker: %s", error)
                 stop.wait(1.0)
-            except (redis.RedisError, OSError) as error:
+            except STORE_ERRORS as error:
                 worker_log.warning("the store does not answer a worker: %s", error)
+                stop.wait(1.0)
+            except Exception:
+                # A worker that ends would be started with the same events again.
+                worker_log.exception("a worker failed")
                 stop.wait(1.0)
 
     def ensure_group(self) -> None:
@@ -153,6 +158,25 @@ class Worker:
 
     def _process(self, entries: list[tuple[bytes, dict[bytes, bytes]]]) -> None:
         """Enrich entries and move them. One that fails is left, for the next worker to take."""
+        try:
+            self._process_together(entries)
+        except STORE_ERRORS:
+            raise
+        except Exception:
+            worker_log.exception("events could not be enriched together; each is tried alone")
+            self._process_one_by_one(entries)
+
+    def _process_one_by_one(self, entries: list[tuple[bytes, dict[bytes, bytes]]]) -> None:
+        """Process each entry alone, so that one that can't be processed does not stop the others."""
+        for entry in entries:
+            try:
+                self._process_together([entry])
+            except STORE_ERRORS:
+                raise
+            except Exception:
+                worker_log.exception("event %s could not be enriched", entry[0])
+
+    def _process_together(self, entries: list[tuple[bytes, dict[bytes, bytes]]]) -> None:
         parsed = self._parse_entries(entries)
         records = [entry.record for entry in parsed]
         remember_aliases(self._client, self._keys, records, self._settings)
