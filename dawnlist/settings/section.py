@@ -6,6 +6,20 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, model_validator
 
 
+def wrap_single_value(annotation: Any, value: Any) -> Any:
+    """Return a list of one text or number where the annotation is a list, or an object of lists.
+
+    Any other value is returned as it is.
+    """
+    kind = get_origin(annotation)
+    if kind is list and isinstance(value, str | int | float):
+        return [value]
+    if kind is dict and isinstance(value, dict):
+        _, element = get_args(annotation)
+        return {name: wrap_single_value(element, inner) for name, inner in value.items()}
+    return value
+
+
 class Section(BaseModel):
     """A section of the settings. Where a list is expected, a text or a number is a list of one."""
 
@@ -21,19 +35,8 @@ class Section(BaseModel):
             field = cls.model_fields.get(str(name))
             wrapped[name] = value
             if field is not None:
-                wrapped[name] = _wrap_single_value(field.annotation, value)
+                wrapped[name] = wrap_single_value(field.annotation, value)
         return wrapped
-
-
-def _wrap_single_value(annotation: Any, value: Any) -> Any:
-    """Return a list of one text or number where the annotation is a list, or an object of lists."""
-    kind = get_origin(annotation)
-    if kind is list and isinstance(value, str | int | float):
-        return [value]
-    if kind is dict and isinstance(value, dict):
-        _, element = get_args(annotation)
-        return {name: _wrap_single_value(element, inner) for name, inner in value.items()}
-    return value
 
 
 def _restore_rule_mode(value: object) -> object:
