@@ -45,7 +45,7 @@ def _clean_outputs(outputs: list[Any]) -> list[Any]:
             continue
         if "text/plain" in output.get("data", {}):
             output.data["text/plain"] = _ADDRESS.sub("", output.data["text/plain"])
-        previous = clean_outputs[-1] if clean_outputs else {}
+        previous: Any = clean_outputs[-1] if clean_outputs else {}
         if "name" in output and output.name == previous.get("name"):
             previous.text += output.text
         else:

@@ -11,6 +11,7 @@ import typer
 from dawnlist.pipelines import pipeline_commands, shop_commands
 from dawnlist.pipelines.ablation.command import ablate_command
 from dawnlist.pipelines.bots.commands import bots_app
+from dawnlist.pipelines.check.command import check_command
 from dawnlist.pipelines.deploy.command import deploy_command
 from dawnlist.pipelines.events import commands as event_commands
 from dawnlist.pipelines.id_arguments import IdCommand
@@ -59,6 +60,7 @@ def set_common_options(
 
 # --help lists the commands in this order.
 app.command("simulate")(shop_commands.simulate_command)
+app.command("check")(check_command)
 app.command("run")(pipeline_commands.run_command)
 app.command("compile")(pipeline_commands.compile_command)
 app.command("deploy")(deploy_command)

@@ -115,6 +115,7 @@ def run_command(
     from dawnlist.cuts import format_iso
     from dawnlist.pipelines.run_assignments import merge_search_entries, parse_run_assignments
     from dawnlist.pipelines.run_output import run_and_show_report
+    from dawnlist.settings import Settings
 
     arguments: dict[str, Any] = {
         "shop_source": source,
@@ -147,6 +148,8 @@ def run_command(
     arguments["search"] = merge_search_entries(search_entries, assigned.get("search", {}))
     if force is not None:
         arguments["force_publish"] = option_parsing.parse_force_reason(force)
+    # A wrong setting is told before a store starts.
+    Settings.load(arguments["shop_settings"])
     with option_parsing.provide_store_url(redis, home) as url:
         arguments["shop_store"] = url
         raise typer.Exit(run_and_show_report(arguments, package, home, require_published))

@@ -430,7 +430,9 @@ def test_a_table_column_or_right_that_is_missing_is_one_line(
         kind is ValueError
         and "no column 'at' to cut the window on (it has: user_id, item_id" in message
     )
-    forms.execute("CREATE TABLE forms.clicks (received_at timestamptz)")
+    forms.execute(
+        "CREATE TABLE forms.clicks (user_id int, item_id int, event text, ts text, received_at timestamptz)"
+    )
     forms.execute("DROP ROLE IF EXISTS stranger")
     forms.execute("CREATE ROLE stranger LOGIN")
     try:
@@ -478,7 +480,8 @@ def test_an_unreachable_host_a_wrong_password_and_a_missing_database_are_one_lin
 def test_a_statement_that_takes_too_long_is_given_up(
     postgres: str, forms: Connection, lake: Lake
 ) -> None:
-    forms.execute("CREATE VIEW forms.clicks AS SELECT n, '2026-01-01Z'::timestamptz AS received_at, "
+    forms.execute("CREATE VIEW forms.clicks AS SELECT n AS user_id, n AS item_id, 'view' AS event, '' AS ts, "
+                  "'2026-01-01Z'::timestamptz AS received_at, "
                   "pg_sleep(0.1)::text AS slow FROM generate_series(1, 100) n")  # fmt: skip
     hasty = FORMS.model_copy(update={"statement_timeout_seconds": 0.3})
     kind, message = refused(DatabaseSource(postgres, hasty))
@@ -707,3 +710,75 @@ def test_a_driver_that_is_not_installed_names_its_extra(monkeypatch: pytest.Monk
         RuntimeError, match=r"needs pymssql: install it with `pip install 'dawnlist\[mssql\]'`"
     ):
         create_source_engine(parse_database_url("mssql://me@127.0.0.1/shop"), SETTINGS)
+
+
+PATHS = SourceSettings(
+    columns={"user_id": ["payload.user.id"], "item_id": ["payload.item"], "event_type": ["kind"]}
+)
+
+
+@pytest.mark.parametrize("kind", ["json", "jsonb"])
+def test_postgresql_s_objects_are_read_by_paths(
+    postgres: str, forms: Connection, lake: Lake, kind: str
+) -> None:
+    forms.execute(f"CREATE TABLE forms.clicks (payload {kind}, kind text, received_at timestamptz)")
+    forms.execute(
+        """INSERT INTO forms.clicks VALUES ('{"user": {"id": 7}, "item": "a"}', 'view', '2026-01-01 10:00Z'),
+        ('{"user": null}', 'view', '2026-01-01 11:00Z'), (NULL, 'view', '2026-01-01 12:00Z')"""
+    )
+    settings = PATHS.model_copy(update={"interactions": "forms.clicks"})
+    assert clean_paths(lake, postgres, settings) == (1, 2, [("7", "a")])
+
+
+def test_mysql_s_objects_are_read_by_paths(maria: str, mariadb_port: int, lake: Lake) -> None:
+    maria_rows(
+        mariadb_port,
+        "CREATE TABLE interactions (payload json, kind varchar(9), received_at datetime)",
+        """INSERT INTO interactions VALUES ('{"user": {"id": 7}, "item": "a"}', 'view', '2026-01-01 10:00:00'),
+        ('[]', 'view', '2026-01-01 11:00:00'), (NULL, 'view', '2026-01-01 12:00:00')""",
+    )
+    assert clean_paths(lake, maria, PATHS) == (1, 2, [("7", "a")])
+
+
+def clean_paths(lake: Lake, source: str, settings: SourceSettings) -> tuple[int, int, list[Any]]:
+    """Clean rows, quarantined ones, and the ids of the clean rows."""
+    settings.columns["event_time"] = ["received_at"]
+    landed = fetch_source(lake, source, settings, AS_OF, "r1", window_days=3)
+    report = clean_landed_objects(lake, landed, Settings(source=settings), AS_OF, "r1")
+    rows = lake.rows("interactions")
+    assert rows is not None
+    found = rows.to_table(columns=["user_id", "item_id"]).to_pylist()
+    return report["clean"], report["quarantined"], [tuple(row.values()) for row in found]
+
+
+def test_tables_of_other_schemas_are_named(
+    postgres: str, forms: Connection, maria: str, mariadb_port: int
+) -> None:
+    forms.execute("CREATE TABLE forms.purchases (received_at timestamptz)")
+    forms.execute("CREATE VIEW forms.newest AS SELECT * FROM forms.purchases")
+    _, message = refused(DatabaseSource(postgres, SourceSettings(interactions="clicks")))
+    assert "no table 'clicks' (it has: " in message
+    assert "forms.purchases, forms.newest" in message and "pg_catalog" not in message
+    maria_rows(mariadb_port, "CREATE TABLE ours (received_at datetime)", "CREATE DATABASE IF NOT EXISTS theirs",
+               "CREATE TABLE IF NOT EXISTS theirs.orders (received_at datetime)",
+               "GRANT SELECT ON theirs.* TO shop")  # fmt: skip
+    _, message = refused(DatabaseSource(maria, SourceSettings(interactions="clicks")))
+    assert "(it has: ours, theirs.orders)" in message
+    source = DatabaseSource(postgres, SourceSettings(interactions="forms.purchases"))
+    assert "has no index" in source.describe_time_index()
+    forms.execute("CREATE INDEX ON forms.purchases (received_at)")
+    assert source.describe_time_index() == "received_at of forms.purchases has an index"
+    maria_source = DatabaseSource(maria, SourceSettings(interactions="ours"))
+    assert "has no index" in maria_source.describe_time_index()
+    maria_rows(mariadb_port, "CREATE TABLE ours (received_at datetime PRIMARY KEY)")
+    assert maria_source.describe_time_index() == "received_at of ours has an index"
+    sample = maria_source.read_sample("interactions", 3)
+    assert sample is not None and table(sample).num_rows == 0
+
+
+def test_a_long_list_of_tables_is_cut(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "shop.db")) as connection:
+        for number in range(51):
+            connection.execute(f"CREATE TABLE t{number:02} (a)")
+    source = DatabaseSource(f"sqlite:///{tmp_path / 'shop.db'}", SETTINGS)
+    assert ", t49 and 1 more): name it" in refused(source)[1]

@@ -23,7 +23,7 @@ from tests.support.servers import NOBODY
 
 AS_OF = parse_as_of("2026-01-02T00:00:00Z")
 INSIDE = datetime(2026, 1, 1, tzinfo=UTC)
-SETTINGS = SourceSettings()
+SETTINGS = SourceSettings(columns={"event_time": ["received_at"]})
 ROWS = [
     ("e1", 17850, "A", "view", "2025-12-29T23:59:59.999999Z"),
     ("e2", "17850.0", "B", "view", "2025-12-30T00:00:00.000000Z"),

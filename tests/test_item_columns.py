@@ -18,6 +18,7 @@ from dawnlist.filters.columns import ColumnKind
 from dawnlist.lake.lake import Lake
 from dawnlist.model.config import ALSConfig
 from dawnlist.model.factor_model import FactorModel
+from dawnlist.rows.column_aliases import match_interaction_columns
 from dawnlist.serving.predictor.answers.item_filters import MAX_CACHED_MASKS, ItemFilters
 from dawnlist.serving.predictor.answers.question import Question
 from dawnlist.settings import Settings
@@ -114,6 +115,19 @@ def test_types_of_files_are_read_too_and_a_column_that_is_not_there_is_empty(lak
         "brand": [None], "price": [3.0], "sale": [True], "tags": [["x, y", "z"]], "released": [RELEASED]
     }  # fmt: skip
     assert report["columns"]["brand"] == {"values": 0, "unreadable": 0}
+
+
+def test_names_of_columns_are_columns_of_interactions_or_of_items() -> None:
+    """source.columns may name a column of items.columns, and no other that nobody reads."""
+    assert SETTINGS.source.columns == {"price": ["unit_price"]}
+    with pytest.raises(
+        ValueError,
+        match=r"source\.columns maps 'pric', which is no column that we read: use one of",
+    ):
+        Settings.model_validate({"source": {"columns": {"pric": "unit_price"}}})
+    assert match_interaction_columns(["user", "item", "event", "ts"], SETTINGS.source, "x")[
+        "user_id"
+    ] == [0]
 
 
 def test_without_the_setting_items_have_no_attributes(lake: Lake) -> None:

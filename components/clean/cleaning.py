@@ -37,8 +37,13 @@ from dawnlist.dataclass_json import to_json
 from dawnlist.lake.lake import Lake
 from dawnlist.lake.lease import TABLES_LEASE, hold_lease
 from dawnlist.lake.watermark import TimeWindow
-from dawnlist.rows.column_aliases import INTERACTION_ALIASES, match_columns
+from dawnlist.rows.column_aliases import (
+    match_columns,
+)
 from dawnlist.settings import EngineSettings, Settings, SourceSettings
+from dawnlist.source_columns import (
+    INTERACTION_ALIASES,
+)
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable

@@ -22,14 +22,16 @@ from dawnlist.filters.attributes import format_attributes
 from dawnlist.lake.lake import Lake
 from dawnlist.rows import coercions, sql_dialects
 from dawnlist.rows.column_aliases import (
-    ITEM_ALIASES,
-    USER_ALIASES,
-    describe_missing_column,
+    describe_missing_columns,
     match_columns,
 )
 from dawnlist.rows.sql_dialects import IbisConnection
 from dawnlist.schema import ITEMS_SCHEMA, USERS_SCHEMA
 from dawnlist.settings import Settings, SourceSettings
+from dawnlist.source_columns import (
+    ITEM_ALIASES,
+    USER_ALIASES,
+)
 
 PROSE = ("title", "text")
 """Columns of prose, in which a line break separates words."""
@@ -137,7 +139,7 @@ def _select_entity_texts(
     matches = match_columns(landed_object.columns, aliases, column_settings)
     if landed_object.rows and id_column not in matches:
         raise ValueError(
-            describe_missing_column(id_column, landed_object.columns, landed_object.name)
+            describe_missing_columns([id_column], landed_object.columns, landed_object.name)
         )
     raw = connection.table(landed_object.view)
     columns = {}

@@ -33,11 +33,16 @@ from dawnlist.components.clean.landed_objects import LandedObject
 from dawnlist.components.clean.reused_ids import ReusedIds
 from dawnlist.components.clean.rival_columns import choose_columns
 from dawnlist.rows import coercions, times
-from dawnlist.rows.column_aliases import INTERACTION_ALIASES, match_interaction_columns
+from dawnlist.rows.column_aliases import (
+    match_interaction_columns,
+)
 from dawnlist.rows.sql_dialects import IbisConnection
 from dawnlist.rows.time_forms import PLAIN_DATE, describe_form
 from dawnlist.schema import INTERACTIONS_SCHEMA
 from dawnlist.settings import SourceSettings
+from dawnlist.source_columns import (
+    INTERACTION_ALIASES,
+)
 
 DEVICE_CLOCK_SKEW = timedelta(minutes=5)
 """How far a row's own time may be ahead of its arrival.

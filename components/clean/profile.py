@@ -24,8 +24,13 @@ from dawnlist.components.clean.fates import (
 from dawnlist.components.clean.landed_objects import OBJECT_KEY_STRIDE, LandedObject
 from dawnlist.components.clean.unknown_events import count_unknown_events
 from dawnlist.components.clean.value_kinds import count_value_kinds
-from dawnlist.rows.column_aliases import INTERACTION_ALIASES, match_interaction_columns
+from dawnlist.rows.column_aliases import (
+    match_interaction_columns,
+)
 from dawnlist.settings import SourceSettings
+from dawnlist.source_columns import (
+    INTERACTION_ALIASES,
+)
 
 PROFILE_SAMPLE_ROWS = 50_000
 """About how many rows of a run are sampled."""

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pyarrow.parquet as pq
 import sqlalchemy as sa
@@ -26,8 +26,17 @@ from dawnlist.components.fetch.dialects import (
 from dawnlist.components.fetch.formats.paths import add_paths_to_batches
 from dawnlist.components.fetch.read_ahead import RecordBatches
 from dawnlist.components.fetch.window_bounds import convert_window_bounds
+from dawnlist.rows.column_aliases import find_paths, match_interaction_columns
 from dawnlist.settings import SourceSettings
 
+MAX_LISTED_TABLES: Final = 50
+"""Tables that a message lists."""
+SYSTEM_SCHEMAS: Final = (
+    "information_schema", "performance_schema", "mysql", "sys", "main", "temp",
+    "db_accessadmin", "db_backupoperator", "db_datareader", "db_datawriter", "db_ddladmin",
+    "db_denydatareader", "db_denydatawriter", "db_owner", "db_securityadmin", "guest", "INFORMATION_SCHEMA",
+)  # fmt: skip
+"""Schemas of the databases themselves."""
 _DAYS_PER_STATEMENT = 500
 """Days that one statement counts, a column each: fewer than any database's limit of columns."""
 
@@ -57,6 +66,52 @@ class DatabaseSource:
             table = self._timed(connection)
             [window] = self._windows(connection, table, [(start, end)])
         yield from self._read_table(table, window)
+
+    def check_columns(self) -> None:
+        """Raise ValueError if columns are missing that every event needs."""
+        with self._connect() as connection:
+            table = self._timed(connection)
+        names = list(table.c.keys())
+        paths = [path.name for path in find_paths(names, self.settings.columns)]
+        match_interaction_columns([*names, *paths], self.settings, f"table {table.name!r}")
+
+    def read_sample(self, table: str, rows: int) -> RecordBatches | None:
+        """Read up to `rows` rows of a table, those that the database gives first.
+
+        Args:
+            table: interactions, items or users.
+            rows: The number of rows.
+
+        Returns None when the source has no such table of items or users.
+        """
+        with self._connect() as connection:
+            if table == "interactions":
+                source_table: sa.TableClause | None = self._timed(connection)
+            else:
+                source_table = _reflect_table(connection, getattr(self.settings, table))
+        if source_table is None:
+            return None
+        first_rows = sa.select(*source_table.c).limit(sa.literal_column(str(rows)))
+        limited_table: Any = first_rows.subquery(source_table.name)
+        return self._read_table(limited_table, None)
+
+    def describe_time_index(self) -> str:
+        """Say whether the time column has an index, by which windows are found without a scan."""
+        with self._connect() as connection:
+            table = self._timed(connection)
+            inspector = sa.inspect(connection)
+            schema = getattr(table, "schema", None)
+            key = inspector.get_pk_constraint(table.name, schema)
+            indexes = [key.get("constrained_columns") or []]
+            for index in inspector.get_indexes(table.name, schema):
+                indexes.append([str(column) for column in index["column_names"]])
+        column = self.settings.time_column
+        if any(columns[:1] == [column] for columns in indexes):
+            return f"{column} of {self.settings.interactions} has an index"
+        return (
+            f"{column} of {self.settings.interactions} has no index that begins with it, so each "
+            "window reads the whole table: add one, or name an indexed column in source.time_column"
+        )
 
     def read_whole_table(self, table: str) -> RecordBatches | None:
         """Read all rows of the table `items` or `users`; None when there is no such table."""
@@ -138,9 +193,8 @@ class DatabaseSource:
         name, column = self.settings.interactions, self.settings.time_column
         table = _reflect_table(connection, name)
         if table is None:
-            table_names = ", ".join(sa.inspect(connection).get_table_names()) or "none"
             raise ValueError(
-                f"the source has no table {name!r} (it has: {table_names}): "
+                f"the source has no table {name!r} (it has: {_list_tables(connection)}): "
                 "name it in the settings, source.interactions"
             )
         if column not in table.c:
@@ -195,6 +249,22 @@ def _reflect_table(connection: sa.Connection, name: str) -> sa.TableClause | Non
         kind = sa.types.NullType() if is_untyped else reflected_column["type"]
         columns.append(sa.column(reflected_column["name"], kind))
     return sa.table(table_name, *columns, schema=schema or None)
+
+
+def _list_tables(connection: sa.Connection) -> str:
+    """List the tables and views, those of other schemas as SCHEMA.TABLE, for a message."""
+    inspector = sa.inspect(connection)
+    names = [*inspector.get_table_names(), *inspector.get_view_names()]
+    for schema in inspector.get_schema_names():
+        is_own = schema == inspector.default_schema_name
+        if is_own or schema in SYSTEM_SCHEMAS or schema.startswith("pg_"):
+            continue
+        tables = [*inspector.get_table_names(schema), *inspector.get_view_names(schema)]
+        names += [f"{schema}.{table}" for table in tables]
+    listed = ", ".join(names[:MAX_LISTED_TABLES]) or "none"
+    if len(names) > MAX_LISTED_TABLES:
+        listed += f" and {len(names) - MAX_LISTED_TABLES} more"
+    return listed
 
 
 def _read_value_range(connection: sa.Connection, column: sa.ColumnClause[Any]) -> tuple[Any, Any]:

@@ -27,14 +27,13 @@ from dawnlist.components.fetch.formats.local_copies import LocalCopies
 from dawnlist.components.fetch.layouts import SourceInventory, TableFiles
 from dawnlist.components.fetch.local_days import find_first_hour, find_local_day
 from dawnlist.components.fetch.passed_over import describe_passed_over
-from dawnlist.components.fetch.read_ahead import RecordBatches
+from dawnlist.components.fetch.read_ahead import RecordBatches, take_rows
 from dawnlist.components.fetch.source_files import SourceFile
 from dawnlist.cuts import format_iso
 from dawnlist.lake.watermark import TimeWindow
 from dawnlist.rows.coercions import coalesce_text
 from dawnlist.rows.column_aliases import (
-    INTERACTION_ALIASES,
-    describe_missing_column,
+    describe_missing_columns,
     match_columns,
     match_interaction_columns,
 )
@@ -42,6 +41,9 @@ from dawnlist.rows.sql_dialects import IbisConnection, IbisValue
 from dawnlist.rows.time_forms import describe_form, find_latest_event_time, is_implausible
 from dawnlist.rows.times import parse_moment
 from dawnlist.settings import SourceSettings
+from dawnlist.source_columns import (
+    INTERACTION_ALIASES,
+)
 
 EMPTY_WINDOW_SCHEMA = pa.schema(
     [(name, pa.string()) for name in ("user_id", "item_id", "event_type", "event_time")]
@@ -110,6 +112,31 @@ class FileSource:
         if not files:
             return None
         return self._read_files(files, getattr(self.inventory.layout, table), None)
+
+    def check_columns(self) -> None:
+        """Check nothing: the columns of files are checked when a read begins."""
+
+    def read_sample(self, table: str, rows: int) -> RecordBatches | None:
+        """Read up to `rows` rows of the newest daily file, or of the first files.
+
+        Args:
+            table: interactions, items or users.
+            rows: The number of rows.
+
+        Returns None when there are no files of items or users.
+        """
+        files = list(getattr(self.inventory, table))
+        if not files:
+            return None
+        if table == "interactions" and self.gives_whole_days:
+            files = [max(files, key=_get_day_and_name)]
+        return take_rows(self._read_files(files, getattr(self.inventory.layout, table), None), rows)
+
+    def describe_time_index(self) -> str:
+        """Say how windows are found in files."""
+        if self.gives_whole_days:
+            return "files are named by day, so a window reads the files of its days"
+        return "files have no index, so each window reads all of them"
 
     def describe_newest(self) -> str | None:
         """Return the newest event time as ISO-8601, or the name of the newest daily file."""
@@ -264,7 +291,7 @@ class FileSource:
         indices = matches.get("event_time")
         if not indices:
             label = repr(view.file.label)
-            raise ValueError(describe_missing_column("event_time", view.names, label))
+            raise ValueError(describe_missing_columns(["event_time"], view.names, label))
         return coalesce_text([rows[f"c{index}"] for index in indices])
 
     def _query_each_file(self, build_query: FileQuery) -> Iterator[tuple[Any, ...]]:

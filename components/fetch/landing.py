@@ -104,6 +104,7 @@ def fetch_windows(
         ISO-8601 texts), `window` (the newest of them), `rows` (table -> rows) and `arrivals` (rows
         by hour of arrival, see dawnlist.lake.ledger).
     """
+    source.check_columns()
     names: list[str] = []
     window_texts: list[list[str]] = []
     rows, arrivals = 0, ArrivalCounts()

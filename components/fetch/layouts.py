@@ -3,12 +3,14 @@
 import codecs
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from dawnlist.components.fetch.source_files import SourceFile, match_files
 from dawnlist.settings import SourceSettings
+from dawnlist.settings.section import wrap_single_value
 
 FileFormat = Literal["csv", "jsonl", "parquet"]
 
@@ -118,7 +120,9 @@ class Layout:
     interactions: TableFiles
     items: TableFiles | None = None
     users: TableFiles | None = None
-    columns: dict[str, list[str]] = field(default_factory=dict)
+    columns: Annotated[
+        dict[str, list[str]], BeforeValidator(partial(wrap_single_value, dict[str, list[str]]))
+    ] = field(default_factory=dict)
     """Canonical column -> the source's names, as in the settings.
 
     What the settings say about this and the next three goes before.

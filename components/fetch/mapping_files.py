@@ -7,6 +7,8 @@ from dawnlist.components.fetch.filesystems import explain_read_errors
 from dawnlist.components.fetch.layouts import Layout, SourceInventory, TableFiles
 from dawnlist.components.fetch.source_files import SourceFile
 from dawnlist.settings import explain_validation_errors
+from dawnlist.source_columns import INTERACTION_ALIASES, ITEM_ALIASES, USER_ALIASES
+from dawnlist.values import describe_value
 from dawnlist.yaml_documents import parse_yaml
 
 _LAYOUT = TypeAdapter(Layout)
@@ -35,10 +37,19 @@ def _parse_layout(label: str, text: bytes) -> Layout:
     except ValueError as error:
         raise ValueError(f"mapping {label!r} is no YAML: {error}") from None
     try:
-        return _LAYOUT.validate_python(document, strict=False)
+        layout = _LAYOUT.validate_python(document, strict=False)
     except ValidationError as error:
         problems = explain_validation_errors(error)
         raise ValueError(f"mapping {label!r}: {problems}") from None
+    known = {*INTERACTION_ALIASES, *ITEM_ALIASES, *USER_ALIASES}
+    for name in layout.columns:
+        if name not in known:
+            raise ValueError(
+                f"mapping {label!r}: columns maps {describe_value(name)}, which is no column that "
+                f"we read: use one of {', '.join(INTERACTION_ALIASES)}, or for items one of "
+                f"{', '.join(ITEM_ALIASES)}"
+            )
+    return layout
 
 
 def _find_table_files(

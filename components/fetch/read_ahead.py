@@ -56,3 +56,13 @@ def _fill_queue(
         end = error
     if not is_cancelled.is_set():
         ready.put(end)
+
+
+def take_rows(batches: RecordBatches, rows: int) -> RecordBatches:
+    """Yield batches up to a number of rows, then read no further."""
+    left = rows
+    for batch in batches:
+        yield batch.slice(0, left)
+        left -= min(left, batch.num_rows)
+        if not left:
+            return

@@ -26,6 +26,9 @@ class DataSource(Protocol):
     def gives_whole_days(self) -> bool:
         """Whether the source gives only whole days, each once it is over."""
 
+    def check_columns(self) -> None:
+        """Raise ValueError if columns are missing that every event needs, before rows are read."""
+
     def interactions(self, start: datetime, end: datetime) -> RecordBatches:
         """Read the rows that arrived in [start, end)."""
 
@@ -75,13 +78,14 @@ def open_source(url: str, settings: SourceSettings, lake: Lake | None = None) ->
         )
     if lake is not None and url == EVENTS_SOURCE:
         return CollectedEvents(lake, settings)
-    main = _open_main_source(url, settings)
+    main = open_main_source(url, settings)
     if lake is not None and settings.collected_events:
         return SourceGroup(main, CollectedEvents(lake, settings))
     return main
 
 
-def _open_main_source(url: str, settings: SourceSettings) -> DatabaseSource | FileSource:
+def open_main_source(url: str, settings: SourceSettings) -> DatabaseSource | FileSource:
+    """Open a database or files; raises as `open_source`."""
     refuse_password(url, SOURCE_PASSWORD)
     scheme = url.partition("://")[0] if "://" in url else "file"
     if scheme in ("file", *REMOTE_SCHEMES):

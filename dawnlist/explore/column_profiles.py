@@ -16,7 +16,13 @@ import pyarrow as pa
 
 from dawnlist.cuts import format_iso
 from dawnlist.rows import coercions, sql_dialects, times
-from dawnlist.rows.column_aliases import INTERACTION_ALIASES, USER_ALIASES, normalise_name
+from dawnlist.rows.column_aliases import (
+    normalise_name,
+)
+from dawnlist.source_columns import (
+    INTERACTION_ALIASES,
+    USER_ALIASES,
+)
 
 ColumnProfile = dict[str, Any]
 """name, type, inferred, nulls, distinct (an estimate), min, max, examples, masked."""

@@ -4,12 +4,14 @@ from collections.abc import Iterable
 from typing import Any
 
 from dawnlist.rows.column_aliases import (
-    INTERACTION_ALIASES,
-    ITEM_ALIASES,
-    USER_ALIASES,
     match_columns,
 )
 from dawnlist.settings import SourceSettings
+from dawnlist.source_columns import (
+    INTERACTION_ALIASES,
+    ITEM_ALIASES,
+    USER_ALIASES,
+)
 
 SchemaChange = dict[str, Any]
 """table, change, column, was, is.

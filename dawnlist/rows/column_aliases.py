@@ -3,119 +3,10 @@
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final
 
 from dawnlist.settings import SourceSettings
+from dawnlist.source_columns import INTERACTION_ALIASES
 
-INTERACTION_ALIASES: Final[dict[str, tuple[str, ...]]] = {
-    "event_id": ("event_id", "event_uuid"),
-    "user_id": (
-        "user_id",
-        "user",
-        "uid",
-        "customer_id",
-        "customer",
-        "person_id",
-        "visitor_id",
-        "account_id",
-        "reviewer_id",
-    ),
-    "item_id": (
-        "item_id",
-        "item",
-        "product_id",
-        "product",
-        "content_id",
-        "movie_id",
-        "film_id",
-        "film",
-        "article_id",
-        "stock_code",
-        "sku",
-        "parent_asin",
-        "asin",
-    ),
-    "event_type": ("event_type", "event", "event_name", "action", "interaction_type"),
-    "event_time": (
-        "event_time",
-        "ts",
-        "timestamp",
-        "event_timestamp",
-        "time",
-        "datetime",
-        "created_at",
-        "invoice_date",
-        "unix_review_time",
-    ),
-    "rating": ("rating", "stars", "overall"),
-    "quantity": ("quantity", "qty"),
-    "session_id": ("session_id", "session"),
-    "user_agent": ("user_agent", "ua", "http_user_agent"),
-    "ip": ("ip", "ip_address", "client_ip", "remote_addr"),
-}
-"""Canonical column of interactions -> names that sources use for it."""
-ITEM_ALIASES: Final[dict[str, tuple[str, ...]]] = {
-    "item_id": (*INTERACTION_ALIASES["item_id"], "id"),
-    "title": ("title", "name", "description"),
-    "text": (
-        "text",
-        "description",
-        "long_description",
-        "abstract",
-        "summary",
-        "synopsis",
-        "plot",
-        "overview",
-        "body",
-        "content",
-    ),
-    "genres": ("genres", "genre", "categories", "category", "tags"),
-    "available": (
-        "available",
-        "availability",
-        "is_available",
-        "in_stock",
-        "is_in_stock",
-        "active",
-        "is_active",
-        "enabled",
-        "is_enabled",
-        "purchasable",
-    ),
-    "stock": (
-        "stock",
-        "stock_quantity",
-        "stock_qty",
-        "stock_level",
-        "stock_status",
-        "quantity_available",
-        "qty_available",
-        "available_quantity",
-        "inventory",
-        "inventory_quantity",
-        "inventory_level",
-    ),
-    "discontinued": (
-        "discontinued",
-        "is_discontinued",
-        "withdrawn",
-        "is_withdrawn",
-        "deleted",
-        "is_deleted",
-        "deleted_at",
-        "removed",
-        "is_removed",
-        "archived",
-        "is_archived",
-    ),
-}
-"""The same for items."""
-USER_ALIASES: Final[dict[str, tuple[str, ...]]] = {
-    "user_id": (*INTERACTION_ALIASES["user_id"], "id"),
-    "email": ("email", "e_mail", "email_address", "mail"),
-    "role": ("role", "account_type", "user_type"),
-}
-"""The same for users."""
 _REQUIRED_COLUMNS = ("user_id", "item_id", "event_time")
 
 
@@ -214,34 +105,30 @@ def match_interaction_columns(
     """Find the columns of interactions as `match_columns` does; messages name the source `label`.
 
     Raises:
-        ValueError: A column that every event needs is missing, or the settings name a column that
-            is not canonical.
+        ValueError: A column that every event needs is missing.
     """
-    canonical_names = {*INTERACTION_ALIASES, *ITEM_ALIASES, *USER_ALIASES}
-    unknown = sorted(set(settings.columns) - canonical_names)
-    if unknown:
-        raise ValueError(
-            f"source.columns maps {unknown[0]!r}, which is no canonical column: "
-            f"use {', '.join(INTERACTION_ALIASES)}"
-        )
     matches = match_columns(names, INTERACTION_ALIASES, settings.columns)
-    for canonical in _REQUIRED_COLUMNS:
-        if canonical not in matches:
-            raise ValueError(describe_missing_column(canonical, names, label))
+    missing = [canonical for canonical in _REQUIRED_COLUMNS if canonical not in matches]
     has_event = "event_type" in matches or "rating" in matches
-    if not has_event and not settings.default_event:
-        raise ValueError(
-            f"{describe_missing_column('event_type', names, label)} "
-            "or set source.default_event, e.g. to purchase"
-        )
+    needs_event = not has_event and not settings.default_event
+    if needs_event:
+        missing.append("event_type")
+    if missing:
+        message = describe_missing_columns(missing, names, label)
+        if needs_event:
+            message += "; or set source.default_event, e.g. to purchase"
+        raise ValueError(message)
     return matches
 
 
-def describe_missing_column(canonical: str, names: Iterable[str], label: str) -> str:
-    """Say that a source has no column for a canonical one, and what to do about it."""
+def describe_missing_columns(
+    canonical_names: Sequence[str], names: Iterable[str], label: str
+) -> str:
+    """Say that a source has no columns for canonical ones, and what to do about it."""
     quoted_names = ", ".join(repr(name) for name in names) or "nothing"
+    assignments = ", ".join(f"{canonical}: [its name]" for canonical in canonical_names)
     return (
-        f"{label} has no column for {canonical} among {quoted_names}: "
-        f"name it in the settings, source.columns: {{{canonical}: [its name]}}, or the path to it "
+        f"{label} has no column for {' and none for '.join(canonical_names)} among {quoted_names}: "
+        f"name it in the settings, source.columns: {{{assignments}}}, or the path to it "
         "inside a column of objects, such as properties.id"
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pyarrow.fs as pafs
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from dawnlist.settings.bots import BotSettings
 from dawnlist.settings.collector import CollectorSettings
@@ -24,6 +24,8 @@ from dawnlist.settings.operations import (
 )
 from dawnlist.settings.section import Section
 from dawnlist.settings.source import SourceSettings
+from dawnlist.source_columns import INTERACTION_ALIASES, ITEM_ALIASES, USER_ALIASES
+from dawnlist.values import describe_value
 from dawnlist.yaml_documents import parse_yaml
 
 MOUNTED_SETTINGS: Final = "/settings/settings.yaml"
@@ -77,6 +79,18 @@ class Settings(Section):
     """What the collector of events accepts."""
     shop: ShopSettings = Field(default_factory=ShopSettings)
     """Where the shop is."""
+
+    @model_validator(mode="after")
+    def _check_column_names(self) -> "Settings":
+        known = {*INTERACTION_ALIASES, *ITEM_ALIASES, *USER_ALIASES, *self.items.columns}
+        for name in self.source.columns:
+            if name not in known:
+                raise ValueError(
+                    f"source.columns maps {describe_value(name)}, which is no column that we read: "
+                    f"use one of {', '.join(INTERACTION_ALIASES)}, or for items one of "
+                    f"{', '.join([*ITEM_ALIASES, *self.items.columns])}"
+                )
+        return self
 
     @classmethod
     def load(cls, uri: str) -> "Settings":

@@ -23,6 +23,10 @@ class SourceGroup:
         """Whether the main source gives only whole days."""
         return self.main.gives_whole_days
 
+    def check_columns(self) -> None:
+        """Check the columns of the main source."""
+        self.main.check_columns()
+
     def interactions(self, start: datetime, end: datetime) -> RecordBatches:
         """Read the rows of the main source."""
         return self.main.interactions(start, end)
