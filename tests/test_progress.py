@@ -59,4 +59,4 @@ def test_fetch_says_how_many_rows_it_has_read(
     lake = Lake.open(str(tmp_path / "lake"), "shop")
     day = datetime(2026, 1, 2, tzinfo=UTC)
     fetch_source(lake, str(clicks), SourceSettings(check_days=0), day, "r1", 3)
-    assert "fetch: 0 of 1 windows (0%), 1 rows after 0 s" in capsys.readouterr().out.splitlines()
+    assert "fetch: 0 of 1 windows (0%), 1 rows after " in capsys.readouterr().out
