@@ -3,6 +3,7 @@
 # make test-all    the same on each Python from 3.11 to 3.13 that this machine has
 # make prove       the long proofs, and the tests with each of OpenBLAS's kernels that the CPU can execute
 # make mutants     changes the code in one place at a time, and says which changes no test notices
+# make notebooks executes the notebooks and stores their outputs in them
 # make docs        the documentation as a site, in site/
 # make release     the manifests as plain YAML, in dist/, for kubectl apply without kustomize
 # make gpu-check   on a machine with an NVIDIA GPU: its tests and its speed
@@ -23,7 +24,7 @@ PYTHONS ?= python3.13 python3.12 python3.11 python3
 UV := $(VENV)/bin/uv
 INPUTS := setup.cfg pyproject.toml requirements.lock
 
-.PHONY: demo test test-all prove mutants docs release gpu-check lock clean
+.PHONY: demo test test-all prove mutants notebooks docs release gpu-check lock clean
 
 demo:
 	began=$$(date +%s)
@@ -63,6 +64,9 @@ prove: $(VENV)/dev
 
 mutants: $(VENV)/dev
 	nice -n 10 $(VENV)/bin/python benchmarks/mutants.py
+
+notebooks: $(VENV)/dev
+	$(VENV)/bin/python benchmarks/notebooks.py
 
 # the newest Python from 3.11 to 3.13 that can make an environment; uv then installs what the lock pins
 $(UV):

@@ -5,7 +5,6 @@ import gzip
 import importlib
 import random
 import time
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -111,9 +110,6 @@ def test_no_events_are_no_reason_to_wait(valkey: str) -> None:
     with collector(valkey) as client:
         answer = send(client)
         assert (answer.status_code, answer.json()) == (202, {"events": []})
-        assert answer.elapsed < timedelta(
-            seconds=5
-        )  # after which a store that is silent is given up
         assert statuses(send(client, VIEW)) == ["ok"]
 
 
@@ -292,6 +288,8 @@ def test_a_store_that_is_away_asks_to_send_again(tmp_path: Path) -> None:
                 store.shutdown(nosave=True)
             answer = send(client, VIEW)
             assert answer.status_code == 503 and statuses(answer) == ["retry"]
+            answer = send(client)  # no events need no store
+            assert (answer.status_code, answer.json()) == (202, {"events": []})
             _wait_until(lambda: client.get("/readyz").status_code == 503)
             assert client.get("/healthz").status_code == 200
 

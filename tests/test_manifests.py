@@ -2,7 +2,6 @@
 
 import os
 import re
-import socket
 import subprocess
 import time
 from pathlib import Path
@@ -46,7 +45,7 @@ from tests.support.rendered import (
     selected,
 )
 from tests.support.schemas import problems
-from tests.support.servers import predictor
+from tests.support.servers import free_port, predictor
 
 PROBES = ("startupProbe", "livenessProbe", "readinessProbe")
 SHOP = "dawnlist-shop"
@@ -463,9 +462,7 @@ def test_the_probes_are_answered(valkey: str) -> None:
 @pytest.mark.parametrize("password", ["", "a secret"])
 def test_the_local_store_starts_with_and_without_a_password(password: str, tmp_path: Path) -> None:
     (container,) = pod_of(rendered("local"), "StatefulSet/redis").containers
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     script = container["args"][0].replace("--dir /data", f"--dir {tmp_path} --port {port}")
     environment = {
         "PATH": f"{Path(get_binary_path()).parent}:{os.environ['PATH']}",

@@ -210,6 +210,7 @@ def test_published(night: Night) -> None:
     assert "did not run" not in text
     assert page.headings == [
         "Models", "Gate", "Publication", "Search", "Rows", "Bots", "Splits", "Popularity by window", "Steps",
+        "Words",
     ]  # fmt: skip
     assert len(page.pictures) == 4
     assert all(xml.dom.minidom.parseString(picture).documentElement for picture in page.pictures)
@@ -220,6 +221,8 @@ def test_published(night: Night) -> None:
         "12.5%",
         "+0.0500 to +0.1500",
         "better",
+        "A bar of the picture is a trial: its rank, then factors.",
+        "the configuration that is live, fitted on the same rows as the challenger",
     ):
         assert shown in page.text
     assert "| challenger | 0.3000 | 0.3000 | 0.3000 | 0.5000 |" in markdown

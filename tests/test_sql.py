@@ -3,14 +3,12 @@ import json
 import os
 import subprocess
 import sys
-from collections import Counter
 from collections.abc import Callable
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import IO, Any
 
 import pyarrow as pa
-import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 import pytest
 from deltalake import write_deltalake
@@ -19,6 +17,8 @@ from dawnlist.explore import lake_sql
 from dawnlist.explore.lake_sql import open_query_stream, query_lake
 from dawnlist.lake.lake import Lake
 from dawnlist.pipelines.query_output import write_csv, write_json, write_parquet
+from tests.support.counted_files import count_reads
+from tests.support.daily_files import FIRST_DAY, commit_daily_files
 from tests.support.literal import interactions, write_interactions
 
 OBJECTS = (
@@ -64,52 +64,9 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Lake:
     return make(tmp_path_factory.mktemp("shared"))
 
 
-class Counting(pafs.FileSystemHandler):  # type: ignore[misc]
-    """The local file system, writing down which data files are read, and how many bytes of them."""
-
-    def __init__(self) -> None:
-        self.local, self.opened, self.bytes = pafs.LocalFileSystem(), Counter[str](), 0
-
-    def get_type_name(self) -> str:
-        return "counting"
-
-    def get_file_info(self, paths: list[str]) -> Any:
-        return self.local.get_file_info(paths)
-
-    def get_file_info_selector(self, selector: Any) -> Any:
-        return self.local.get_file_info(selector)
-
-    def normalize_path(self, path: str) -> str:
-        return str(self.local.normalize_path(path))
-
-    def open_input_stream(self, path: str) -> Any:
-        return self.open_input_file(path)
-
-    def open_input_file(self, path: str) -> Any:
-        self.opened[path] += 1
-        counting = self
-
-        class File(io.BytesIO):
-            def read(self, size: int | None = -1) -> bytes:
-                data = super().read(size)
-                counting.bytes += len(data)
-                return data
-
-        return pa.PythonFile(File(Path(path).read_bytes()), mode="r")
-
-    create_dir = delete_dir = delete_dir_contents = delete_root_dir_contents = delete_file = None
-    move = copy_file = open_output_stream = open_append_stream = None
-
-
-def watched(lake: Lake) -> tuple[Lake, Counting]:
-    other, handler = Lake(lake.uri, lake.objects), Counting()
-    vars(other)["filesystem"] = pafs.PyFileSystem(handler)
-    return other, handler
-
-
 def counted(lake: Lake, text: str) -> tuple[list[dict[str, Any]], list[str], int]:
     """The answer, the days whose files were opened, and the bytes that were read."""
-    other, handler = watched(lake)
+    other, handler = count_reads(lake)
     rows = query_lake(other, text).to_pylist()
     days = sorted(
         {path.split("event_date=")[1][:10] for path in handler.opened if "event_date=" in path}
@@ -169,7 +126,7 @@ def test_landing_objects_are_united_by_name(shared: Lake) -> None:
 
 
 def test_a_landing_object_that_is_not_named_is_opened_for_its_columns_only(shared: Lake) -> None:
-    other, handler = watched(shared)
+    other, handler = count_reads(shared)
     rows = query_lake(
         other, f"SELECT uid FROM landing.interactions WHERE landing_object = '{OBJECTS[1]}'"
     ).to_pylist()
@@ -456,3 +413,47 @@ def test_the_command_needs_no_pandas(shared: Lake) -> None:
         "assert not {'pandas', 'ibis', 'kfp'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+@pytest.fixture(scope="module")
+def daily(tmp_path_factory: pytest.TempPathFactory) -> Lake:
+    """161 days from 2026-01-01 with a file each; the last one is 2026-06-10."""
+    lake = Lake.open(str(tmp_path_factory.mktemp("daily")), "shop")
+    commit_daily_files(lake, 161)
+    return lake
+
+
+@pytest.mark.parametrize(
+    ("condition", "rows", "opened"),
+    [
+        ("event_time >= '2026-06-08'", 6, 3),
+        ("event_time > '2026-06-07 23:59:59.999999'", 6, 3),
+        ("event_time >= '2026-06-07 23:59:59.999999'", 7, 4),
+        ("event_time = '2026-03-01'", 1, 1),
+        ("event_time <= '2026-01-02'", 3, 2),
+        ("event_time >= '2026-06-11'", 0, 0),
+        ("event_time >= '2026-06-10' AND item_id = '2026-06-10-last'", 1, 1),
+        ("item_id = '2026-06-10-last'", 1, 161),
+    ],
+)
+def test_a_condition_on_event_time_opens_the_files_of_its_days_alone(
+    daily: Lake, condition: str, rows: int, opened: int
+) -> None:
+    other, handler = count_reads(daily)
+    answer = query_lake(other, f"SELECT count(*) AS n FROM interactions WHERE {condition}")
+    assert answer.to_pylist() == [{"n": rows}]
+    assert len(handler.opened) == opened
+
+
+def test_a_table_that_somebody_else_deleted_rows_from_can_be_queried(tmp_path: Path) -> None:
+    lake = Lake.open(str(tmp_path), "shop")
+    commit_daily_files(lake, 2)
+    table = lake.table("interactions")
+    assert table is not None
+    table.delete("item_id = '2026-01-02-last'")  # delta-rs writes the other row as a string view
+    answer = query_lake(
+        lake, "SELECT user_id, event_time FROM interactions WHERE item_id > '2026-01-02'"
+    )
+    assert answer.to_pylist() == [
+        {"user_id": "2026-01-02-first", "event_time": FIRST_DAY + timedelta(days=1)}
+    ]

@@ -1,5 +1,7 @@
 """The paragraphs above the tables of the report."""
 
+from typing import Any
+
 from dawnlist.components.notify import model_tables, score_tables, tables, unknown_events
 from dawnlist.components.notify.facts import Facts
 from dawnlist.components.notify.formats import (
@@ -74,7 +76,20 @@ def note_search(facts: Facts) -> list[str]:
         description = score_tables.describe_trial(trials[0], equal_parameters)
         sentences.append(f"Equal in all trials: {description}.")
     notes.append(" ".join(sentences))
+    notes += _explain_bars(trials)
     return notes
+
+
+def _explain_bars(trials: list[dict[str, Any]]) -> list[str]:
+    """Say what the labels and the colours of the picture's bars mean."""
+    varying_parameters = score_tables.list_varying_parameters(trials)
+    if not varying_parameters:
+        return []
+    names = " / ".join(score_tables.PARAMETER_LABELS[name] for name in varying_parameters)
+    return [
+        f"A bar of the picture is a trial: its rank, then {names}. Blue is the best, dark grey made "
+        "as many sweeps, light grey was dropped earlier."
+    ]
 
 
 def list_edges(facts: Facts) -> list[str]:

@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 
 from dawnlist.components.notify import (
     charts,
+    glossary,
     item_tables,
     model_tables,
     score_tables,
@@ -200,7 +201,7 @@ PAGE_SECTIONS = (
     SectionSpec("Freshness and drift", [tables.build_freshness_table]),
     SectionSpec("Bots", [tables.build_bots_table], section_notes.note_dropped_events, wide=True),
     SectionSpec("Splits", [step_tables.build_splits_table]),
-    SectionSpec("Popularity by window", [model_tables.build_popularity_windows_table]),
+    SectionSpec("Popularity by window", [model_tables.build_popularity_windows_table], wide=True),
     SectionSpec(
         "Steps",
         [step_tables.build_durations_table],
@@ -209,5 +210,6 @@ PAGE_SECTIONS = (
         "Time of each step",
         wide=True,
     ),
+    SectionSpec("Words", [glossary.build_glossary_table], wide=True),
 )
 """The cards from top to bottom. A card whose step did not run is left out."""

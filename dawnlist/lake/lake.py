@@ -44,6 +44,7 @@ from dawnlist.lake.damaged_objects import (
     parse_json,
     parse_json_object,
 )
+from dawnlist.lake.day_ranges import add_day_ranges
 from dawnlist.lake.manifest import MANIFEST, check_manifest
 from dawnlist.lake.object_stores import open_object_store
 from dawnlist.lake.objects import ABSENT_REVISION, ObjectStore, Revision, StoredObject
@@ -286,7 +287,7 @@ class Lake:
         """
         name = table.table_uri.rstrip("/").rpartition("/")[2]
         table_filesystem = pafs.SubTreeFileSystem(self.path("tables", name), self.filesystem)
-        return table.to_pyarrow_dataset(filesystem=table_filesystem)
+        return add_day_ranges(table.to_pyarrow_dataset(filesystem=table_filesystem))
 
     def rows(self, name: str, version: int | None = None) -> "pads.Dataset | None":
         """Scan a table's rows lazily; None when it was never written."""
