@@ -523,7 +523,7 @@ def test_a_mapping_file_says_what_is_where(lake: Lake, folder: Path) -> None:
         ("a: [", "is no YAML"),
         ("", "the document is None"),
         ("interactions: {files: there.csv, flags: {genres: [Action]}}", "there.csv' has no column 'Action', which"),
-        ("interactions: {files: there.csv}\ncolumns: {user: [x]}", "columns maps 'user', which is no column that we read"),
+        ("interactions: {files: there.csv}\ncolumns: {user: [x]}", "columns maps 'user', which is no column that we"),
         ("items: {files: x.csv}", "interactions is .*: Field required"),
         ("interactions: {files: x.csv, form: csv}", "interactions.form is 'csv': there is no such name"),
         ("interactions: {files: x.csv, format: xls}", "interactions.format is 'xls': Input should be 'csv', 'jsonl'"),
