@@ -11,7 +11,7 @@ from dawnlist.components.clean.cleaning import clean_landed_objects
 from dawnlist.components.fetch.collected.collected_events import CollectedEvents
 from dawnlist.components.fetch.landing import fetch_source
 from dawnlist.components.fetch.sources import open_source
-from dawnlist.events.event_table import build_event_row
+from dawnlist.events.event_table import build_event_rows
 from dawnlist.lake.commits import append_rows, commit_with_retries
 from dawnlist.lake.lake import Lake
 from dawnlist.schema import EVENTS_SCHEMA
@@ -36,7 +36,7 @@ def land(lake: Lake, *records: dict[str, Any]) -> None:
         record = {"id": f"e{number}", "type": "view", "user": "u1", "item": "i1", "time": NOON.timestamp(),
                   "received": NOON.timestamp(), **fields}  # fmt: skip
         kept = {name: value for name, value in record.items() if value is not None}
-        rows.append(build_event_row(f"{number + 1}-0".encode(), {b"e": orjson.dumps(kept)}))
+        rows += build_event_rows(f"{number + 1}-0".encode(), {b"e": orjson.dumps(kept)})
     table = pa.Table.from_pylist(rows, EVENTS_SCHEMA)
     commit_with_retries(
         lake, "events", lambda open_table: append_rows(lake, "events", open_table, table, {}, {})

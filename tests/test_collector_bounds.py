@@ -15,7 +15,7 @@ import redis
 
 from dawnlist.components.fetch.collected.collected_events import CollectedEvents
 from dawnlist.events.event_schema import explain_invalid_event
-from dawnlist.events.event_table import build_event_row
+from dawnlist.events.event_table import build_event_rows
 from dawnlist.lake.commits import append_rows
 from dawnlist.lake.lake import Lake
 from dawnlist.schema import EVENTS_SCHEMA
@@ -139,6 +139,7 @@ def test_children_are_ended_with_the_block_that_started_them(
         assert [child.poll() for child in started] == [None, None]
     assert [child.poll() for child in started] == [-signal.SIGTERM] * 2
     for child in started:
+        assert child.stdin is not None
         child.stdin.close()
 
 
@@ -155,7 +156,7 @@ def test_events_of_all_possible_days_are_read(
     lake = Lake.open(str(tmp_path), "shop")
     record = {"id": "e", "type": "view", "user": "u", "item": "i"}
     times = {"received": received.timestamp(), "time": moment.timestamp()}
-    row = build_event_row(b"1-0", {b"e": orjson.dumps({**record, **times})})
+    [row] = build_event_rows(b"1-0", {b"e": orjson.dumps({**record, **times})})
     append_rows(lake, "events", None, pa.Table.from_pylist([row], EVENTS_SCHEMA), {}, {})
     source = CollectedEvents(lake, SourceSettings())
     batches = list(source.interactions(DAY, DAY + timedelta(days=1)))

@@ -35,15 +35,16 @@ GKE: Final = {
 }  # fmt: skip
 ALWAYS: Final = {
     ("a gateway", "predictor", 8080), ("a gateway", "predictor", 8081), ("the web shop", "predictor", 8080),
-    ("the web shop", "predictor", 8081), ("Prometheus", "predictor", 8080), ("predictor", "the internet", 443),
-    ("predictor", "the internet", 587), ("housekeeping", "the internet", 443),
+    ("the web shop", "predictor", 8081), ("Prometheus", "predictor", 8080), ("housekeeping", "the internet", 443),
     ("housekeeping", "the internet", 587), ("housekeeping", "KFP's API", 8888),
-    ("predictor", "a store outside", 443),
-    ("predictor", "a store outside", 587), ("housekeeping", "a store outside", 443),
-    ("housekeeping", "a store outside", 587),
-    ("predictor", "a load balancer", 443), ("predictor", "a load balancer", 587),
+    ("housekeeping", "a store outside", 443), ("housekeeping", "a store outside", 587),
     ("housekeeping", "a load balancer", 443), ("housekeeping", "a load balancer", 587),
 }  # fmt: skip
+MESSAGES: Final = {
+    ("predictor", place, port)
+    for place in ("the internet", "a store outside", "a load balancer") for port in (443, 587)
+}  # fmt: skip
+"""What the component predictor-messages adds."""
 PORTS: Final = (80, 443, 587, 6379, 8080, 8081, 8333, 8888)
 
 
@@ -61,12 +62,20 @@ def parties(trees: list[Tree], namespace: str) -> dict[str, Party]:
 
 
 @pytest.mark.parametrize(
-    ("overlay", "more"), [("local", LOCAL), ("profile", LOCAL), ("gke-gpu", GKE)]
+    ("layer", "more"),
+    [
+        (("local",), LOCAL),
+        (("profile",), LOCAL),
+        (("gke-gpu",), GKE),
+        (("local", "predictor-messages"), LOCAL | MESSAGES),
+        (("gke-gpu", "predictor-messages"), GKE | MESSAGES),
+    ],
+    ids=str,
 )
 def test_what_is_needed_is_reached_and_nothing_else(
-    overlay: str, more: set[tuple[str, str, int]]
+    layer: tuple[str, ...], more: set[tuple[str, str, int]]
 ) -> None:
-    trees = rendered(overlay)
+    trees = rendered(*layer)
     namespace = trees[0]["metadata"].get("namespace") or trees[0]["metadata"]["name"]
     policies = [tree["spec"] for tree in trees if tree["kind"] == "NetworkPolicy"]
     known = parties(trees, namespace)

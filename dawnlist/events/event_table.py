@@ -41,6 +41,8 @@ _COMPUTED_COLUMNS: Final = ("event_time", "event_date", "received_time", "proper
 
 StreamFields = dict[bytes, bytes]
 """The fields of a stream's entry."""
+Row = dict[str, Any]
+"""A row of a table, by column."""
 
 
 def parse_stream_id(entry_id: bytes | str) -> StreamPosition:
@@ -66,7 +68,7 @@ def build_position_transactions(position: StreamPosition) -> dict[str, int]:
     return dict(zip(POSITION_APP_IDS, position, strict=True))
 
 
-def build_event_row(entry_id: bytes, fields: StreamFields) -> dict[str, Any]:
+def build_event_rows(entry_id: bytes, fields: StreamFields) -> list[Row]:
     """Build the row of an enriched entry.
 
     Raises:
@@ -74,7 +76,7 @@ def build_event_row(entry_id: bytes, fields: StreamFields) -> dict[str, Any]:
     """
     try:
         record = orjson.loads(fields[ENTRY_FIELD.encode()])
-        row: dict[str, Any] = {}
+        row: Row = {}
         for name in EVENTS_SCHEMA.names:
             if name not in _COMPUTED_COLUMNS:
                 row[name] = record.get(_RECORD_NAMES.get(name, name))
@@ -87,33 +89,36 @@ def build_event_row(entry_id: bytes, fields: StreamFields) -> dict[str, Any]:
     if "properties" in record:
         row["properties"] = orjson.dumps(record["properties"]).decode()
     row["stream_id"] = entry_id.decode()
-    return row
+    return [row]
 
 
-def build_shown_row(entry_id: bytes, fields: StreamFields) -> dict[str, Any]:
-    """Build the row of what an answer showed.
+def build_shown_rows(entry_id: bytes, fields: StreamFields) -> list[Row]:
+    """Build the rows of what answers showed. Each has the id of the entry and a number.
 
     Raises:
-        ValueError: the entry holds no record that a predictor wrote.
+        ValueError: the entry holds no list that a predictor wrote.
     """
+    rows = []
     try:
-        record = orjson.loads(fields[ENTRY_FIELD.encode()])
-        shown_time = _from_seconds(record["time"])
-        return {
-            "recommendation_id": record["id"],
-            "user_id": record["user"],
-            "shown_time": shown_time,
-            "event_date": shown_time.date(),
-            "items": record["items"],
-            "tier": record["tier"],
-            "token": record["token"],
-            "stream_id": entry_id.decode(),
-        }
+        for number, record in enumerate(orjson.loads(fields[ENTRY_FIELD.encode()])):
+            shown_time = _from_seconds(record["time"])
+            row = {
+                "recommendation_id": record["id"],
+                "user_id": record["user"],
+                "shown_time": shown_time,
+                "event_date": shown_time.date(),
+                "items": record["items"],
+                "tier": record["tier"],
+                "token": record["token"],
+                "stream_id": f"{entry_id.decode()}/{number:03}",
+            }
+            rows.append(row)
     except (KeyError, TypeError, OverflowError) as error:
-        raise ValueError(f"entry {entry_id!r} of the stream holds no record: {error!r}") from None
+        raise ValueError(f"entry {entry_id!r} of the stream holds no answers: {error!r}") from None
+    return rows
 
 
-def build_dead_row(entry_id: bytes, fields: StreamFields) -> dict[str, Any]:
+def build_dead_row(entry_id: bytes, fields: StreamFields) -> Row:
     """Build the row of a dead letter."""
     milliseconds, _ = parse_stream_id(entry_id)
     received = _from_seconds(milliseconds / 1000)
@@ -124,6 +129,11 @@ def build_dead_row(entry_id: bytes, fields: StreamFields) -> dict[str, Any]:
         "event_date": received.date(),
         "stream_id": entry_id.decode(),
     }
+
+
+def build_dead_rows(entry_id: bytes, fields: StreamFields) -> list[Row]:
+    """Build the row of a dead letter, as a list."""
+    return [build_dead_row(entry_id, fields)]
 
 
 def _from_seconds(seconds: float) -> datetime:

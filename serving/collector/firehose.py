@@ -24,12 +24,13 @@ from dawnlist.events.event_table import (
     DEAD_EVENTS_TABLE,
     EVENTS_TABLE,
     SHOWN_TABLE,
+    Row,
     StreamFields,
     StreamPosition,
-    build_dead_row,
-    build_event_row,
+    build_dead_rows,
+    build_event_rows,
     build_position_transactions,
-    build_shown_row,
+    build_shown_rows,
     parse_stream_id,
     read_position,
 )
@@ -53,8 +54,6 @@ READ_ENTRIES: Final = 5_000
 POLL_SECONDS: Final = 1.0
 
 StreamEntries = list[tuple[bytes, StreamFields]]
-Row = dict[str, Any]
-"""A row of a table, by column."""
 UNFIT_ERRORS: Final = (ValueError, TypeError, OverflowError, pa.ArrowException)
 """What Arrow raises for a value that a column can't hold."""
 firehose_log = logging.getLogger("dawnlist.collector")
@@ -67,7 +66,7 @@ class Landing:
     stream: str
     table: str
     schema: pa.Schema
-    build_row: Callable[[bytes, StreamFields], dict[str, Any]]
+    build_rows: Callable[[bytes, StreamFields], list[Row]]
 
 
 class Firehose:
@@ -87,9 +86,9 @@ class Firehose:
         self._land_seconds = land_seconds
         self._land_bytes = land_bytes
         self._landings = (
-            Landing(self._keys.enriched, EVENTS_TABLE, EVENTS_SCHEMA, build_event_row),
-            Landing(self._keys.shown, SHOWN_TABLE, SHOWN_SCHEMA, build_shown_row),
-            Landing(self._keys.dead, DEAD_EVENTS_TABLE, DEAD_EVENTS_SCHEMA, build_dead_row),
+            Landing(self._keys.enriched, EVENTS_TABLE, EVENTS_SCHEMA, build_event_rows),
+            Landing(self._keys.shown, SHOWN_TABLE, SHOWN_SCHEMA, build_shown_rows),
+            Landing(self._keys.dead, DEAD_EVENTS_TABLE, DEAD_EVENTS_SCHEMA, build_dead_rows),
         )
 
     def run(self, stop: threading.Event, show_life: Callable[[], None]) -> None:
@@ -191,11 +190,12 @@ class Firehose:
     def _build_rows(
         self, landing: Landing, entries: StreamEntries
     ) -> list[tuple[StreamFields, Row]]:
-        """Build the row of each entry, and bury those that hold no record."""
+        """Build the rows of each entry, and bury those that hold no record."""
         rows = []
         for entry_id, fields in entries:
             try:
-                rows.append((fields, landing.build_row(entry_id, fields)))
+                for row in landing.build_rows(entry_id, fields):
+                    rows.append((fields, row))
             except ValueError as error:
                 self._bury(fields, str(error))
         return rows

@@ -1,4 +1,4 @@
-"""Log what answers showed: one entry of a stream for each answer, written after it is sent.
+"""Log what answers showed: entries of a stream, each with many answers, written after they are sent.
 
 An answer waits for nothing: it only adds to a queue in memory. What does not fit into the queue is
 dropped and counted. The firehose lands the stream in the lake's table `shown`.
@@ -23,13 +23,13 @@ from dawnlist.serving.predictor.watch import logs
 from dawnlist.serving.predictor.watch.counts import PredictorMetrics
 from dawnlist.store.client import open_async_client
 
-MAX_QUEUE_ENTRIES: Final = 10_000
-"""Entries that wait to be written; a few seconds of the fastest predictor."""
-WRITE_ENTRIES: Final = 500
-"""Entries in one command."""
+MAX_QUEUE_ANSWERS: Final = 10_000
+"""Answers that wait to be written; a few seconds of the fastest predictor."""
+WRITE_ANSWERS: Final = 500
+"""Answers in one entry of the stream. An entry each would cost the predictor three times as much."""
 WRITE_SECONDS: Final = 0.1
-MAX_STREAM_ENTRIES: Final = 1_000_000
-"""A stream that is longer has no firehose: entries are dropped and counted."""
+MAX_STREAM_BYTES: Final = 256 << 20
+"""A stream that has more has no firehose: answers are dropped and counted."""
 STORE_TIMEOUT_SECONDS: Final = 2.0
 CLUSTER_ADVICE: Final = "answers can't be logged there, so leave out --log-answers"
 
@@ -64,7 +64,7 @@ class ShownLog:
         now = time.time()
         for question, recommendation in zip(questions, recommendations, strict=True):
             recommendation.id = f"{self._prefix}-{next(self._numbers):x}"
-            if len(self._queue) >= MAX_QUEUE_ENTRIES:
+            if len(self._queue) >= MAX_QUEUE_ANSWERS:
                 self._metrics.count_shown("dropped", 1)
             else:
                 entry = (recommendation.id, now, question, catalogue, recommendation)
@@ -81,37 +81,35 @@ class ShownLog:
             await self._client.aclose()
 
     async def write_once(self) -> None:
-        """Write the oldest entries of the queue. What the store does not take is dropped."""
-        entries = self._queue[:WRITE_ENTRIES]
-        del self._queue[:WRITE_ENTRIES]
+        """Write the oldest answers of the queue. What the store does not take is dropped."""
+        answers = self._queue[:WRITE_ANSWERS]
+        del self._queue[:WRITE_ANSWERS]
         try:
-            if await self._client.xlen(self._stream) >= MAX_STREAM_ENTRIES:
-                self._metrics.count_shown("dropped", len(entries))
+            if (await self._client.memory_usage(self._stream) or 0) >= MAX_STREAM_BYTES:
+                self._metrics.count_shown("dropped", len(answers))
                 return
-            pipeline = self._client.pipeline(transaction=False)
-            for entry in entries:
-                pipeline.xadd(self._stream, {ENTRY_FIELD: _encode_entry(entry)})
-            answers = await pipeline.execute(raise_on_error=False)
+            await self._client.xadd(self._stream, {ENTRY_FIELD: _encode_answers(answers)})
         except (redis.exceptions.RedisError, OSError) as error:
-            self._metrics.count_shown("dropped", len(entries))
+            self._metrics.count_shown("dropped", len(answers))
             if not self._is_failing:  # once for an outage, not ten times a second
                 logs.log_event(logging.WARNING, "answers not logged", reason=str(error))
             self._is_failing = True
             return
         self._is_failing = False
-        refused = sum(isinstance(answer, Exception) for answer in answers)
-        self._metrics.count_shown("dropped", refused)
-        self._metrics.count_shown("written", len(entries) - refused)
+        self._metrics.count_shown("written", len(answers))
 
 
-def _encode_entry(entry: QueueEntry) -> bytes:
-    answer_id, seconds, question, catalogue, recommendation = entry
-    record = {
-        "id": answer_id,
-        "time": seconds,
-        "user": question.user_id,
-        "items": catalogue.item_ids.take(recommendation.items),
-        "tier": recommendation.tier,
-        "token": catalogue.token,
-    }
-    return orjson.dumps(record)
+def _encode_answers(answers: Sequence[QueueEntry]) -> bytes:
+    """Return what the answers showed as a JSON list."""
+    records = []
+    for answer_id, seconds, question, catalogue, recommendation in answers:
+        record = {
+            "id": answer_id,
+            "time": seconds,
+            "user": question.user_id,
+            "items": catalogue.item_ids.take(recommendation.items),
+            "tier": recommendation.tier,
+            "token": catalogue.token,
+        }
+        records.append(record)
+    return orjson.dumps(records)

@@ -20,6 +20,7 @@ LAYERS = [
     *((overlay,) for overlay in OVERLAYS),
     *((overlay, "keda", "monitoring", "sample-data", "spark") for overlay in OVERLAYS),
     *((overlay, "serving-runtime") for overlay in OVERLAYS),
+    *((overlay, "predictor-messages") for overlay in OVERLAYS),
     *((overlay, "collector", "monitoring") for overlay in OVERLAYS),
     ("gke-gpu", "redis"),
     ("gke-gpu", "kfp-store"),
