@@ -100,7 +100,9 @@ def test_a_worker_takes_five_hundred_events_at_once(store: Any) -> None:
     assert [worker.work_once(), worker.work_once()] == [500, 1]
 
 
-def test_an_alias_is_remembered_for_its_days_and_moves_what_there_is(store: Any) -> None:
+def test_an_alias_is_remembered_for_its_days_and_moves_what_there_is(
+    store: Any, caplog: pytest.LogCaptureFixture
+) -> None:
     worker = Worker(store, "shop", Settings.model_validate({"collector": {"alias_days": 2}}))
     worker.ensure_group()
     alias = {"id": "a", "type": "alias", "anonymous": "b1", "user": "u1", "consent": True}
@@ -109,6 +111,7 @@ def test_an_alias_is_remembered_for_its_days_and_moves_what_there_is(store: Any)
     assert store.get(KEYS.alias("b1")) == b"u1"
     assert 2 * 86_400 - 60 < store.ttl(KEYS.alias("b1")) <= 2 * 86_400
     assert store.get(build_recent_key("shop", "u1")) is None
+    assert caplog.messages == []
 
 
 def test_each_picture_takes_a_token(valkey: str) -> None:

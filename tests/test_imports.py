@@ -13,7 +13,17 @@ STEPS = {path.parent.name for path in ROOT.glob("components/*/component.py")}
 NEIGHBOURS = ("components", "pipelines", "serving")
 LARGEST_FOLDER = 25
 LIBRARY_ORDER = (
-    ("arrays", "cuts", "dataclass_json", "namespace", "pages", "schema", "source_columns", "urls"),
+    (
+        "arrays",
+        "cuts",
+        "dataclass_json",
+        "namespace",
+        "pages",
+        "progress",
+        "schema",
+        "source_columns",
+        "urls",
+    ),
     ("machine", "lake", "messages", "values", "yaml_documents"),
     ("ranking", "filters"),
     ("settings",),

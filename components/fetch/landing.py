@@ -16,13 +16,14 @@ import pyarrow.parquet as pq
 from dawnlist.components.fetch.collected.source_group import SourceGroup
 from dawnlist.components.fetch.late_days import find_late_days
 from dawnlist.components.fetch.parquet import write_batches
-from dawnlist.components.fetch.read_ahead import RecordBatches
+from dawnlist.components.fetch.read_ahead import RecordBatches, count_rows
 from dawnlist.components.fetch.sources import DataSource, open_source
 from dawnlist.components.fetch.window_plan import plan_windows
 from dawnlist.cuts import format_iso, format_stamp, require_past
 from dawnlist.lake.lake import Lake
 from dawnlist.lake.ledger import COMMITS_PER_WEEK, ArrivalCounts, Ledger
 from dawnlist.lake.watermark import TimeWindow, read_covered_window, read_expiry_cutoff
+from dawnlist.progress import ProgressLog
 from dawnlist.settings import SourceSettings
 
 if TYPE_CHECKING:
@@ -108,12 +109,14 @@ def fetch_windows(
     names: list[str] = []
     window_texts: list[list[str]] = []
     rows, arrivals = 0, ArrivalCounts()
+    progress = ProgressLog("fetch", "windows", len(windows))
     for start, end in windows:
         window_arrivals: Counter[str] = Counter()
         for part, suffix in _list_parts(source):
             folder = f"landing/interactions/{format_stamp(start)}_{format_stamp(end)}"
             name = f"{folder}/{run}{suffix}.parquet"
-            part_rows, part_arrivals = _land_window(lake, part, (start, end), name)
+            show_rows = partial(_report_rows, progress, len(window_texts), rows)
+            part_rows, part_arrivals = _land_window(lake, part, (start, end), name, show_rows)
             rows += part_rows
             window_arrivals.update(part_arrivals)
             names.append(name)
@@ -137,13 +140,24 @@ def _list_parts(source: DataSource) -> list[tuple[DataSource, str]]:
     return [(source, "")]
 
 
+def _report_rows(progress: ProgressLog, windows: int, earlier_rows: int, rows: int) -> None:
+    progress.report(windows, f"{earlier_rows + rows:,} rows")
+
+
 def _land_window(
-    lake: Lake, source: DataSource, window: TimeWindow, name: str
+    lake: Lake,
+    source: DataSource,
+    window: TimeWindow,
+    name: str,
+    show_rows: Callable[[int], None],
 ) -> tuple[int, ArrivalCounts]:
-    """Land a window of one source, and return its rows, and how many arrived in each hour."""
+    """Land a window of one source, and return its rows, and how many arrived in each hour.
+
+    `show_rows` is called with the rows that were read so far.
+    """
     start, end = window
     metadata = {"window_start": format_iso(start), "window_end": format_iso(end)}
-    batches = source.interactions(start, end)
+    batches = count_rows(source.interactions(start, end), show_rows)
     count_arrivals = partial(source.count_arrivals, start=start, end=end)
     return _land_batches(lake, batches, name, metadata, count_arrivals)
 

@@ -3,7 +3,7 @@
 import contextlib
 import queue
 import threading
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 
 import pyarrow as pa
 
@@ -66,3 +66,18 @@ def take_rows(batches: RecordBatches, rows: int) -> RecordBatches:
         left -= min(left, batch.num_rows)
         if not left:
             return
+
+
+def count_rows(batches: RecordBatches, show_rows: Callable[[int], None]) -> RecordBatches:
+    """Yield the same batches, and call `show_rows` with the rows so far.
+
+    Closing the generator closes `batches` too.
+    """
+    rows = 0
+    try:
+        for batch in batches:
+            rows += batch.num_rows
+            show_rows(rows)
+            yield batch
+    finally:
+        getattr(batches, "close", lambda: None)()

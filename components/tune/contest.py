@@ -23,6 +23,7 @@ from dawnlist.components.tune.halving import (
 from dawnlist.components.tune.sample import Sample
 from dawnlist.components.tune.trials import Trial, TrialArchive, TrialResult
 from dawnlist.model.metrics import mean_or_zero
+from dawnlist.progress import ProgressLog
 
 MAX_HYBRID_USERS: Final = 4000
 """Hybrids are scored on at most this many users, and on as many newcomers."""
@@ -198,8 +199,14 @@ class Contest:
     ) -> list[Contender]:
         """Return the best contenders and the favourite, and release the fits that none needs."""
 
+        progress = ProgressLog(f"search, rung {rung + 1}", "trials", len(contenders))
+        scored_contenders: set[int] = set()
+
         def score(contender: Contender, users: int) -> Float64Array:
-            return self.score_contender(contender, rung, sweeps, users)
+            values = self.score_contender(contender, rung, sweeps, users)
+            scored_contenders.add(id(contender))
+            progress.report(len(scored_contenders), f"{users:,} users each")
+            return values
 
         best = race_trials(contenders, score, keep, self.user_count)
         if self.has_favourite and favourite not in best:

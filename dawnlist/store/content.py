@@ -12,6 +12,7 @@ import numpy as np
 
 from dawnlist.arrays import Int64Array
 from dawnlist.machine import cpu_cores
+from dawnlist.progress import ProgressLog
 from dawnlist.store import bulk
 from dawnlist.store import histories as store_histories
 from dawnlist.store import item_chunks as store_items
@@ -179,9 +180,11 @@ def write_content(
     """
     if not written_buckets:
         bulk.write_values(client, content.items(keys, token))
+    progress = ProgressLog("publish", "buckets", content.placed.buckets)
     for end, values in _pack_batches(content, keys, token, written_buckets):
         bulk.write_values(client, values)
         checkpoint(end)
+        progress.report(end)
 
 
 def _pack_batches(
