@@ -147,7 +147,7 @@ def refused(reasons: dict[str, int], unknown_events: dict[str, int] | None = Non
         rejected=sum(reasons.values()), reasons=reasons, unknown_events=unknown_events or {}
     )
     try:
-        limits.check_limits(profile, LimitSettings(), END)
+        limits.check_limits(profile, LimitSettings(), END, is_first=False)
     except RuntimeError as error:
         return str(error)
     return ""

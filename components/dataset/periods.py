@@ -26,7 +26,7 @@ GROUP BY user_id
 
 
 def choose_cuts(
-    rows: pads.Dataset, as_of: datetime, min_users: int, counts_repeats: bool = False
+    rows: pads.Dataset, as_of: datetime, min_users: int, counts_repeats: bool
 ) -> Cuts:
     """Choose the shortest holdout, and the shortest validation before it, with enough users.
 
