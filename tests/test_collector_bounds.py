@@ -210,3 +210,11 @@ def test_twenty_thousand_events_wait_and_the_next_one_is_sent_again() -> None:
         return [str(status) for status in answer]
 
     assert asyncio.run(fill()) == ["retry"]
+
+
+def test_the_salt_of_a_day_is_gone_after_two_days(valkey: str, store: Any) -> None:
+    event = {"type": "view", "item": "i1", "consent": False}
+    with collector(valkey) as client:
+        assert client.post("/v1/events", json={"events": [event]}).status_code == 202
+    [key] = store.keys("*salt*")
+    assert 2 * 86_400 - 60 < store.ttl(key) <= 2 * 86_400
