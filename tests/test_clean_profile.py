@@ -147,7 +147,7 @@ def refused(reasons: dict[str, int], unknown_events: dict[str, int] | None = Non
         rejected=sum(reasons.values()), reasons=reasons, unknown_events=unknown_events or {}
     )
     try:
-        limits.check_limits(profile, LimitSettings(), END)
+        limits.check_limits(profile, LimitSettings(), END, is_first=False)
     except RuntimeError as error:
         return str(error)
     return ""
@@ -155,7 +155,7 @@ def refused(reasons: dict[str, int], unknown_events: dict[str, int] | None = Non
 
 def test_shares_over_their_limits_fail_with_the_numbers() -> None:
     too_few = judged_profile(rows_in=999, rejected=999, reasons={"event unknown": 999})
-    limits.check_limits(too_few, LimitSettings(), END)
+    limits.check_limits(too_few, LimitSettings(), END, False)
     assert refused({"item_id missing": 1000}) == ""
     reasons = {"item_id missing": 501, "event unknown": 500}
     assert refused(reasons, {"scroll": 500}) == (
@@ -189,7 +189,7 @@ def test_limits_count_from_the_least_number_of_rows_on() -> None:
     def refused_of(rows: int, **about: Any) -> str:
         profile = judged_profile(rows_in=rows, **about)
         try:
-            limits.check_limits(profile, LimitSettings(), END)
+            limits.check_limits(profile, LimitSettings(), END, False)
         except RuntimeError as error:
             return str(error)
         return ""
@@ -213,7 +213,7 @@ def test_limits_of_nothing_accept_nothing_and_no_more() -> None:
     strict = LimitSettings(
         min_rows=1, max_without_user=0, max_rejected=0, max_unknown_events=0, max_reused_ids=0
     )
-    limits.check_limits(judged_profile(rows_in=1, rows_with_id=1), strict, END)
+    limits.check_limits(judged_profile(rows_in=1, rows_with_id=1), strict, END, False)
     for about, message in (
         ({"rejected": 1, "reasons": {"user_id missing": 1}}, "have no user"),
         ({"rejected": 1, "reasons": {"item_id missing": 1}}, "are rejected"),
@@ -221,7 +221,7 @@ def test_limits_of_nothing_accept_nothing_and_no_more() -> None:
         ({"rows_with_id": 2, "reused_ids": 1, "event_ids": 1}, "it is no id of an event"),
     ):
         with pytest.raises(RuntimeError, match=message):
-            limits.check_limits(judged_profile(rows_in=2, **about), strict, END)
+            limits.check_limits(judged_profile(rows_in=2, **about), strict, END, False)
 
 
 @pytest.mark.parametrize("reason", ["user_id nested", "item_id nested"])
@@ -230,7 +230,7 @@ def test_half_of_the_rows_may_have_nested_ids(reason: str) -> None:
     for count, is_refused in ((5, False), (6, True), (0, False)):
         profile = judged_profile(rows_in=10, rejected=count, reasons={name: count})
         with pytest.raises(RuntimeError) if is_refused else nullcontext():
-            limits.check_limits(profile, LimitSettings(), END)
+            limits.check_limits(profile, LimitSettings(), END, False)
 
 
 def test_the_first_run_needs_a_row_with_a_time() -> None:
@@ -252,10 +252,10 @@ def test_the_first_run_needs_a_row_with_a_time() -> None:
 def test_rows_of_no_window_count_for_no_limit_on_mistakes() -> None:
     reasons = {"item_id missing": 500, "time missing": 1_000}
     about: dict[str, Any] = {"rejected": 1_500, "reasons": reasons, "rows_of_no_window": 1_000}
-    limits.check_limits(judged_profile(**about), LimitSettings(), END)
+    limits.check_limits(judged_profile(**about), LimitSettings(), END, False)
     about["rows_of_no_window"] = 999
     with pytest.raises(RuntimeError, match=r"501 of 1,001 rows"):
-        limits.check_limits(judged_profile(**about), LimitSettings(), END)
+        limits.check_limits(judged_profile(**about), LimitSettings(), END, False)
 
 
 @pytest.mark.parametrize(
@@ -272,13 +272,13 @@ def test_rows_of_no_window_count_for_no_limit_on_mistakes() -> None:
 def test_volume_limits(rows: int, usual: int, said: str) -> None:
     volume = DayVolume(day="2026-01-30", rows=rows, usual=usual, days=4)
     if not said:
-        limits.check_limits(judged_profile(volume=volume), LimitSettings(), END)
+        limits.check_limits(judged_profile(volume=volume), LimitSettings(), END, False)
         return
     with pytest.raises(
         RuntimeError,
         match=f"have {rows:,} clean rows, and the same weekday before had 2,000: {said}",
     ):
-        limits.check_limits(judged_profile(volume=volume), LimitSettings(), END)
+        limits.check_limits(judged_profile(volume=volume), LimitSettings(), END, False)
 
 
 def history(lake: Lake, days: dict[str, int], transactions: dict[str, int] | None = None) -> None:

@@ -120,6 +120,7 @@ def test_anonymous_events_get_the_user_of_a_later_login(lake: Lake) -> None:
 def test_a_lake_without_events_has_no_rows(lake: Lake) -> None:
     assert read(lake) == []
     source = CollectedEvents(lake, SourceSettings())
+    assert not source.gives_whole_days
     assert source.describe_newest() is None and source.count_rows_by_day([date(2026, 1, 1)]) == {
         date(2026, 1, 1): 0
     }

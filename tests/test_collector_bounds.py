@@ -1,5 +1,6 @@
 """The collector's bounds and constants: the exact value, and the nearest one beyond it."""
 
+import asyncio
 import signal
 import subprocess
 import sys
@@ -21,10 +22,13 @@ from dawnlist.lake.lake import Lake
 from dawnlist.schema import EVENTS_SCHEMA
 from dawnlist.serving.collector.background import run_children
 from dawnlist.serving.collector.enrich.moods import USUAL_MOODS
+from dawnlist.serving.collector.event_writer import EventGroup, EventWriter
 from dawnlist.serving.collector.worker import BATCH_EVENTS, Worker
 from dawnlist.settings import Settings, SourceSettings
+from dawnlist.store.endpoint import ServerEndpoint
 from dawnlist.store.recent import build_recent_key
 from tests.support.collecting import KEYS, collector
+from tests.support.servers import NOBODY
 
 DAY = datetime(2026, 1, 15, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
@@ -161,3 +165,56 @@ def test_events_of_all_possible_days_are_read(
     source = CollectedEvents(lake, SourceSettings())
     batches = list(source.interactions(DAY, DAY + timedelta(days=1)))
     assert [batch["event_id"].to_pylist() for batch in batches if batch.num_rows] == [["e"]]
+
+
+def make_writer() -> EventWriter:
+    """A writer that is not connected."""
+    return EventWriter(ServerEndpoint.from_url(f"redis://{NOBODY}/0"), KEYS, 60.0)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "commands"),
+    [
+        ([300, 212, 1], [[300, 212], [1]]),
+        ([300, 213, 1], [[300], [213, 1]]),
+        ([513, 1], [[513], [1]]),  # a larger group goes alone
+        ([512, 1], [[512], [1]]),
+    ],
+)
+def test_a_command_has_at_most_512_events(sizes: list[int], commands: list[list[int]]) -> None:
+    async def take_all() -> list[list[int]]:
+        writer = make_writer()
+        tasks = [asyncio.create_task(writer.append(make_group(size))) for size in sizes]
+        await asyncio.sleep(0)
+        taken = [writer._take_groups() for _ in commands]
+        assert writer._take_groups() == []
+        assert writer._waiting_events == 0
+        for task in tasks:
+            task.cancel()
+        return [[group.size for group in groups] for groups in taken]
+
+    assert asyncio.run(take_all()) == commands
+
+
+def make_group(size: int) -> EventGroup:
+    return EventGroup([(b"", b"{}")] * (size - 1), [(b"{}", "a reason")])
+
+
+def test_twenty_thousand_events_wait_and_the_next_one_is_sent_again() -> None:
+    async def fill() -> list[str]:
+        writer = make_writer()
+        waiting = asyncio.create_task(writer.append(make_group(20_000)))
+        await asyncio.sleep(0)
+        answer = await writer.append(make_group(1))
+        waiting.cancel()
+        return [str(status) for status in answer]
+
+    assert asyncio.run(fill()) == ["retry"]
+
+
+def test_the_salt_of_a_day_is_gone_after_two_days(valkey: str, store: Any) -> None:
+    event = {"type": "view", "item": "i1", "consent": False}
+    with collector(valkey) as client:
+        assert client.post("/v1/events", json={"events": [event]}).status_code == 202
+    [key] = store.keys("*salt*")
+    assert 2 * 86_400 - 60 < store.ttl(key) <= 2 * 86_400

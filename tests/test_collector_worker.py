@@ -240,14 +240,18 @@ def test_a_worker_goes_on_after_the_store_lost_its_group(store: Any, valkey: str
 
 
 def test_a_record_that_stops_the_batch_stops_no_other(
-    store: Any, valkey: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+    store: Any,
+    valkey: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     """No collector writes an alias without its ids; whatever writes one must not stop the workers."""
     monkeypatch.setattr(worker_module, "CLAIM_IDLE_MILLISECONDS", 0)
-    put(store, id="bad", type="alias", user=None)
+    entry = put(store, id="bad", type="alias", user=None)
     put(store, id="good", mood="😍", type="mood")
     worker = make_worker(store)
     worker.work_once()
+    assert f"event {entry!r} could not be enriched" in caplog.messages  # the log has no content
     [record] = enriched(valkey)
     assert (record["id"], record["emoji"], recent(store, "u1")) == ("good", "😍", [("like", "i1")])
     for _ in range(5):

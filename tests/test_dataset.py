@@ -302,7 +302,7 @@ TRICKLE = [
 )
 def test_periods_go_back_as_far_as_it_takes(min_users: int, days: tuple[int, int]) -> None:
     """Six days of holdout leave four users for validation: too few for six, so that it has a day."""
-    cuts = choose_cuts(pads.dataset(interactions(*TRICKLE)), AS_OF, min_users)
+    cuts = choose_cuts(pads.dataset(interactions(*TRICKLE)), AS_OF, min_users, False)
     assert cuts == Cuts.from_as_of(AS_OF, *days)
 
 
@@ -360,6 +360,7 @@ def test_new_items_stand_behind_those_that_were_met(lake: Lake) -> None:
         "mug",
     ]  # no word of `hat` is another's
     assert (splits.met_item_count, report["items"], report["new_items"]) == (3, 3, 1)
+    assert (len(splits.content), report["content_dimensions"]) == (4, 2)
     assert splits.content.any(axis=1).tolist() == [True, False, True, True]
     assert splits.content[3] @ splits.content[2] > splits.content[0] @ splits.content[2]
     assert splits.new_items("refit").tolist() == [False, False, False, True]

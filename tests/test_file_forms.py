@@ -125,6 +125,14 @@ def test_content_tells_compression_and_encoding(folder: Path, name: str, data: b
     assert rows(folder / name) == [TEXT]
 
 
+def test_what_is_compressed_three_times_is_read_and_no_more(folder: Path) -> None:
+    (folder / "three.csv").write_bytes(gzipped(gzipped(gzipped(CSV))))
+    assert rows(folder / "three.csv") == [TEXT]
+    (folder / "four.csv").write_bytes(gzipped(gzipped(gzipped(gzipped(CSV)))))
+    with pytest.raises(ValueError, match=r"four\.csv"):
+        rows(folder / "four.csv")
+
+
 def test_content_of_parquet_is_unpacked(folder: Path) -> None:
     sink = pa.BufferOutputStream()
     pq.write_table(pa.table({name: [text] for name, text in TEXT.items()}), sink)

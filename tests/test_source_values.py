@@ -91,6 +91,12 @@ def test_times_of_mail_logs_and_names(zone: str) -> None:
     assert read == [MOMENT] * len(TIMES)
 
 
+def test_each_month_has_its_name() -> None:
+    names = ["Jan", "FEB", "mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
+    read = evaluated([f"05 {name} 2026 10:11:12 GMT" for name in names], parse_moment)
+    assert read == [MOMENT.replace(month=number) for number in range(1, 13)]
+
+
 def test_a_compact_time_without_a_zone_is_in_the_sources() -> None:
     texts = ["20260105T111112", "20260105T1111"]
     read = evaluated([*texts], lambda value: parse_moment(value, "Europe/Berlin"))

@@ -115,9 +115,9 @@ def test_as_many_users_as_wanted_are_enough() -> None:
         ("ann", "a", 5 * DAY), ("ann", "b", 1.0), ("bob", "a", 5 * DAY), ("bob", "b", 30.0)
     )
     found = pads.dataset(rows)
-    assert choose_cuts(found, AS_OF, 1).train_end == AS_OF - timedelta(days=1)
-    assert choose_cuts(found, AS_OF, 2).train_end == AS_OF - timedelta(days=2)
-    assert choose_cuts(found, AS_OF, 3) == Cuts.from_as_of(AS_OF)
+    assert choose_cuts(found, AS_OF, 1, False).train_end == AS_OF - timedelta(days=1)
+    assert choose_cuts(found, AS_OF, 2, False).train_end == AS_OF - timedelta(days=2)
+    assert choose_cuts(found, AS_OF, 3, False) == Cuts.from_as_of(AS_OF)
 
 
 def test_traffic_is_of_four_weeks_and_a_day() -> None:

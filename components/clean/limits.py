@@ -88,7 +88,7 @@ def check_limits(
     profile: CleaningProfile,
     limits: LimitSettings,
     as_of: datetime,
-    is_first: bool = False,
+    is_first: bool,
 ) -> None:
     """Raise RuntimeError when a profile breaks a limit.
 

@@ -25,9 +25,7 @@ GROUP BY user_id
 """
 
 
-def choose_cuts(
-    rows: pads.Dataset, as_of: datetime, min_users: int, counts_repeats: bool = False
-) -> Cuts:
+def choose_cuts(rows: pads.Dataset, as_of: datetime, min_users: int, counts_repeats: bool) -> Cuts:
     """Choose the shortest holdout, and the shortest validation before it, with enough users.
 
     Each has the smallest number of whole days in which at least `min_users` users can be judged,
