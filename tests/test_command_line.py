@@ -21,9 +21,10 @@ from tests.support.servers import running_predictor
 ACTIONS = {
     "demo-shop", "simulate", "run", "compile", "deploy", "submit", "schedule", "unschedule", "housekeep", "serve",
     "collect", "rollback", "release", "backfill", "events replay", "items withdraw", "items restore",
+    "events erase",
 }  # fmt: skip
 """Commands that do something, and print what they do."""
-ALWAYS_JSON = {"evaluate", "events tail"}
+ALWAYS_JSON = {"evaluate", "events tail", "events export"}
 
 
 def list_commands(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, set[str]]]:

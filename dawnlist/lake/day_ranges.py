@@ -17,20 +17,22 @@ DAY_COLUMN: Final = "event_date"
 
 
 def add_day_ranges(rows: "pads.FileSystemDataset") -> "pads.FileSystemDataset":
-    """Let the scanner know which times the files of a table can hold.
+    """Let the scanner know which times the files of a table can hold, and nothing else.
 
-    A table without both columns, or without partitions, comes back as it is.
+    What the commits say of other columns is left out: after somebody's delete by delta-rs the file
+    has string views, with which the scanner can't compare the bounds of texts.
     """
     import pyarrow.dataset as pads
 
-    if not {TIME_COLUMN, DAY_COLUMN} <= set(rows.schema.names):
-        return rows
+    has_times = {TIME_COLUMN, DAY_COLUMN} <= set(rows.schema.names)
     fragments = []
     for fragment in rows.get_fragments():
-        expression = fragment.partition_expression
-        day = pads.get_partition_keys(expression).get(DAY_COLUMN)
-        if day is not None:
-            expression = expression & _build_day_range(day)
+        keys = pads.get_partition_keys(fragment.partition_expression)
+        expression = pads.scalar(True)
+        for name, value in keys.items():
+            expression = expression & (pads.field(name) == pads.scalar(value))
+        if has_times and keys.get(DAY_COLUMN) is not None:
+            expression = expression & _build_day_range(keys[DAY_COLUMN])
         fragments.append(rows.format.make_fragment(fragment.path, fragment.filesystem, expression))
     return pads.FileSystemDataset(fragments, rows.schema, rows.format, rows.filesystem)
 

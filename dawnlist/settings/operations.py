@@ -64,6 +64,12 @@ class KeepSettings(Section):
     """Keep landing objects for this many days. They hold IP addresses as the source gave them."""
     quarantine_days: int = Field(default=30, ge=1)
     """Keep rejected rows for this many days. They hold IP addresses as the source gave them."""
+    events_days: int = Field(default=365, ge=1)
+    """Keep the events that the collector landed for this many days after the event."""
+    shown_days: int = Field(default=90, ge=1)
+    """Keep what answers showed for this many days."""
+    dead_events_days: int = Field(default=30, ge=1)
+    """Keep dead letters of the collector for this many days."""
     runs_days: int = Field(default=90, ge=1)
     """Keep run records, reports, gates, trials and models for this many days."""
     time_travel_days: int = Field(default=7, ge=1)

@@ -6,6 +6,7 @@ is: a backfill may need it.
 """
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from dawnlist.cuts import format_iso, parse_as_of
+from dawnlist.cuts import parse_as_of
 from dawnlist.lake.commits import (
     build_commit_properties,
     commit_to_existing_table,
@@ -23,6 +24,7 @@ from dawnlist.lake.damaged_objects import DamagedObjectError
 from dawnlist.lake.lake import Lake
 from dawnlist.lake.manifest import MANIFEST
 from dawnlist.lake.objects import StoredObject
+from dawnlist.lake.row_deletion import delete_rows
 from dawnlist.lake.watermark import (
     EXPIRED_APP_ID,
     TimeWindow,
@@ -107,14 +109,34 @@ class Expiry:
         cutoff = self.compute_cutoff(days)
         is_old = pc.field("as_of") < pa.scalar(cutoff, UTC_MICROSECONDS)
 
-        def attempt(table: "DeltaTable") -> ExpiryReport:
-            rows = self.lake.scan(table).count_rows(filter=is_old)
-            if rows and not self.dry_run:
-                predicate = f"as_of < '{format_iso(cutoff)}'"
-                table.delete(predicate, commit_properties=build_commit_properties({}))
-            return {"rows": rows}
+        if not self.dry_run:
+            return {"rows": delete_rows(self.lake, "quarantine", is_old)}
+        quarantine = self.lake.rows("quarantine")
+        if quarantine is None:
+            return {"rows": 0}
+        return {"rows": quarantine.count_rows(filter=is_old)}
 
-        return commit_to_existing_table(self.lake, "quarantine", attempt) or {"rows": 0}
+    def expire_collected(self, days_by_table: Mapping[str, int]) -> ExpiryReport:
+        """Drop days of the collector's tables that are older than the days of each: rows by table.
+
+        A table that is not there is left out. Ages count back from `settled` if that is later than
+        the end of the interactions: events go on without runs.
+        """
+        newest = max(self.covered_end, self.settled)
+        rows_by_table = {}
+        for name, days in days_by_table.items():
+            first_day = (newest - timedelta(days=days)).date()
+
+            def attempt(table: "DeltaTable", first_day: date = first_day) -> int:
+                rows = _sum_rows(_select_older_files(table, first_day))
+                if rows and not self.dry_run:
+                    _delete_days(table, first_day, {})
+                return rows
+
+            rows = commit_to_existing_table(self.lake, name, attempt)
+            if rows is not None:
+                rows_by_table[name] = rows
+        return rows_by_table
 
     def expire_landing(self, days: int) -> ExpiryReport:
         """Drop landing objects whose window ended more than `days` ago."""

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from dawnlist.cuts import format_iso
+from dawnlist.events.event_table import DEAD_EVENTS_TABLE, EVENTS_TABLE, SHOWN_TABLE
 from dawnlist.lake.commits import read_table_files
 from dawnlist.lake.lake import Lake
 from dawnlist.lake.lease import BACKFILL_LEASE, HOUSEKEEPING_LEASE, TABLES_LEASE, hold_lease
@@ -48,7 +49,7 @@ def expire_lake(
     Returns:
         moment: The end of what the lake holds, as ISO text; None, and nothing else is returned,
             when the lake holds nothing.
-        interactions, features, quarantine, landing, runs, reports, models, trials, searches, gates:
+        interactions, features, quarantine, collected, landing, runs, reports, models, trials, searches, gates:
             See the methods of `Expiry`.
         tables: Name -> see `compaction.compact_table` and `time_travel.trim_history`.
 
@@ -80,6 +81,13 @@ def _expire_tables(expiry: Expiry, keep: KeepSettings, on_wait: WaitCallback) ->
             "interactions": expiry.expire_interactions(keep.interactions_days),
             "features": expiry.expire_features(keep.interactions_days),
             "quarantine": expiry.expire_quarantine(keep.quarantine_days),
+            "collected": expiry.expire_collected(
+                {
+                    EVENTS_TABLE: keep.events_days,
+                    SHOWN_TABLE: keep.shown_days,
+                    DEAD_EVENTS_TABLE: keep.dead_events_days,
+                }
+            ),
         }
 
 

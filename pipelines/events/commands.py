@@ -209,3 +209,60 @@ def replay_command(
     typer.echo(f"{replayed:,} events replayed, {kept:,} dead letters stay")
     if not replayed:
         print("dawnlist: no dead letter was accepted by a collector before", file=sys.stderr)
+
+
+UserOption = Annotated[str, typer.Option(help="The user's id.")]
+
+
+@events_app.command("export")
+def export_command(
+    user: UserOption,
+    redis: RedisOption = option_parsing.EMBEDDED_STORE,
+    namespace: NamespaceOption = "default",
+    lake: LakeOption = "",
+    home: HomeOption = DEFAULT_HOME,
+) -> None:
+    """Print everything that the collector and the log of answers hold of a user, a JSON line each.
+
+    This includes the anonymous ids that were joined to the user.
+
+    Example: `dawnlist events export --user 17850`
+    """
+    from dawnlist.events.person_data import iter_person_data
+    from dawnlist.lake.lake import Lake
+    from dawnlist.store.client import connect_store
+
+    opened_lake = Lake.open(option_parsing.choose_lake_uri(lake, home), namespace)
+    with option_parsing.provide_store_url(redis, home) as url, connect_store(url) as client:
+        for entry in iter_person_data(client, opened_lake, namespace, user):
+            typer.echo(json.dumps(entry, ensure_ascii=False, default=str))
+
+
+@events_app.command("erase")
+def erase_command(
+    user: UserOption,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    redis: RedisOption = option_parsing.EMBEDDED_STORE,
+    namespace: NamespaceOption = "default",
+    lake: LakeOption = "",
+    home: HomeOption = DEFAULT_HOME,
+) -> None:
+    """Erase everything that the collector and the log of answers hold of a user.
+
+    This includes the anonymous ids that were joined to the user. The shop's own database and what
+    was learnt from it are not touched. Older versions of the tables keep the rows for
+    keep.time_travel_days.
+
+    Example: `dawnlist events erase --user 17850`
+    """
+    from dawnlist.events.person_data import erase_person
+    from dawnlist.lake.lake import Lake
+    from dawnlist.store.client import connect_store
+
+    if not yes:
+        typer.confirm(f"Erase all events of user {user!r}?", abort=True)
+    opened_lake = Lake.open(option_parsing.choose_lake_uri(lake, home), namespace)
+    with option_parsing.provide_store_url(redis, home) as url, connect_store(url) as client:
+        counts = erase_person(client, opened_lake, namespace, user)
+    for place, count in counts.items():
+        typer.echo(f"{place}: {count:,} erased")

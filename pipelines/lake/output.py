@@ -35,6 +35,8 @@ def show_expiry(uri: str, report: dict[str, Any], dry_run: bool) -> None:
         f"{format_quantity(days['days'], 'day')} before {days['first']} {action}"
     )
     print_line(f"  quarantine: {format_quantity(rejected['rows'], 'row')} {action}")
+    for name, rows in report["collected"].items():
+        print_line(f"  {name}: {format_quantity(rows, 'row')} {action}")
     for name, label in _KIND_LABELS.items():
         print_line(_format_kind(label, report[name], action))
     for name, table in report["tables"].items():
