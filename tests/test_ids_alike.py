@@ -119,12 +119,12 @@ def test_the_limit_of_rounded_ids(rounded: int, stops: bool) -> None:
     reasons = {"user_id rounded": rounded}
     profile = CleaningProfile(2000, 2000 - rounded, 0, 0, rounded, reasons, [], 0, [], {})
     if not stops:
-        check_limits(profile, LimitSettings(), AS_OF)
+        check_limits(profile, LimitSettings(), AS_OF, False)
         return
     with pytest.raises(RuntimeError, match="21 of 2,000 rows have a rounded user_id"):
-        check_limits(profile, LimitSettings(), AS_OF)
-    check_limits(profile, LimitSettings(max_rounded_ids=0.0105), AS_OF)
-    check_limits(profile, LimitSettings(min_rows=2001), AS_OF)
+        check_limits(profile, LimitSettings(), AS_OF, False)
+    check_limits(profile, LimitSettings(max_rounded_ids=0.0105), AS_OF, False)
+    check_limits(profile, LimitSettings(min_rows=2001), AS_OF, False)
 
 
 # the predictor
