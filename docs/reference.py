@@ -14,6 +14,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 LIBRARY = {
     "als": "Alternating least squares",
+    "clients": "Clients",
     "components": "Steps",
     "explore": "Exploring the lake",
     "filters": "Filters",

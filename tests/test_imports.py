@@ -15,6 +15,7 @@ LARGEST_FOLDER = 25
 LIBRARY_ORDER = (
     (
         "arrays",
+        "clients",
         "cuts",
         "dataclass_json",
         "namespace",

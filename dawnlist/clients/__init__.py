@@ -1,0 +1,1 @@
+"""Clients for servers in Python, which need nothing but the standard library."""
