@@ -282,7 +282,7 @@ def test_the_recommend_step_takes_the_columns_of_the_setting(lake: Lake, tmp_pat
     config = ALSConfig(4, 0.1, 5.0).as_dict()
     fit_stage(lake, splits, "train", config, FitEngine(), tmp_path / "model")
     model = FactorModel.load(tmp_path / "model")
-    meta = {"popularity_window": "whole", "winner": "challenger"}
+    meta = {"popularity_window": "whole", "winner": "challenger", "as_of": "2026-01-31T00:00:00Z"}
     none = WithdrawnItems(np.zeros(20, dtype=bool), {})
     kinds: dict[str, ColumnKind] = {"price": "number", "brand": "text"}
     lists = build_top_lists(lake, splits, model, meta, 12, none, kinds)

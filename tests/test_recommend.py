@@ -23,7 +23,7 @@ from dawnlist.schema import ITEMS_SCHEMA
 from dawnlist.store.toplists import TopLists
 from tests.support.literal import interactions, two_tastes, write_interactions
 
-META = {"popularity_window": "whole", "winner": "challenger"}
+META = {"popularity_window": "whole", "winner": "challenger", "as_of": "2026-01-31T00:00:00Z"}
 NONE = WithdrawnItems(np.zeros(20, dtype=bool), {})
 
 

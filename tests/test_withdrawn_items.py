@@ -36,7 +36,7 @@ from tests.support.literal import AS_OF, interactions, two_tastes, write_interac
 from tests.support.servers import free_port
 
 ALL = [f"i{number:02}" for number in range(20)]
-META = {"popularity_window": "whole", "winner": "challenger"}
+META = {"popularity_window": "whole", "winner": "challenger", "as_of": "2026-01-31T00:00:00Z"}
 AUTO = ItemSettings()
 
 

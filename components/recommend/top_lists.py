@@ -8,11 +8,17 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from scipy.sparse import csr_matrix
 
 from dawnlist.arrays import BoolArray, Float32Array, Int64Array, PopularItems
 from dawnlist.components.recommend.device_segments import rank_items_by_device
+from dawnlist.components.recommend.disliked_items import (
+    find_disliked_items,
+    mark_disliked_pairs,
+    remove_disliked_items,
+)
 from dawnlist.components.recommend.withdrawn_items import WithdrawnItems
-from dawnlist.cuts import format_iso
+from dawnlist.cuts import format_iso, parse_as_of
 from dawnlist.filters.attributes import read_attributes
 from dawnlist.filters.columns import ColumnKind
 from dawnlist.lake.lake import Lake
@@ -63,7 +69,8 @@ def build_top_lists(
     # Items that nobody met are the last ones.
     is_withdrawn = withdrawn.mask[: splits.shape[1]]
     servable = replace(aligned, knows_item=aligned.knows_item & ~is_withdrawn)
-    items, scores = _rank_items(servable, users, history, k)
+    disliked = find_disliked_items(lake, splits, parse_as_of(meta["as_of"]))
+    items, scores = _rank_items(servable, users, history, disliked, k)
     popular_items, popular_scores = _rank_popular_items(
         history, meta["popularity_window"], k, is_withdrawn
     )
@@ -81,7 +88,7 @@ def build_top_lists(
         item_factors=columns.item_factors,
         item_bias=columns.item_bias,
         item_content=columns.item_content,
-        histories=_select_histories(history, aligned.knows_user),
+        histories=_select_histories(mark_disliked_pairs(history, disliked), aligned.knows_user),
         segments=rank_items_by_device(lake, splits, max(k, POPULAR_DEPTH), is_withdrawn),
         withdrawn=np.flatnonzero(is_withdrawn),
         meta=meta
@@ -90,6 +97,7 @@ def build_top_lists(
             "users": len(users),
             "items": splits.shape[1],
             "withdrawn": withdrawn.counts,
+            "disliked": int(disliked.nnz),
             "config": model.config,
         },
     )
@@ -115,9 +123,10 @@ def _rank_items(
     aligned: AlignedModel,
     users: Int64Array,
     history: UserItems,
+    disliked: csr_matrix,
     k: int,
 ) -> tuple[Int64Array, Float32Array]:
-    """Rank the k best items of some users, block by block.
+    """Rank the k best items of some users, without what they disliked, block by block.
 
     Returns item indices, -1 where a user has fewer items, and scores; both of shape (users, k).
     """
@@ -126,9 +135,11 @@ def _rank_items(
     for start in range(0, len(users), BLOCK_USERS):
         block = slice(start, start + BLOCK_USERS)
         block_users = users[block]
-        items[block], scores[block] = aligned.rank(
-            block_users, history.select_users(block_users), k
-        )
+        block_disliked = disliked[block_users]
+        # So many more that k are left without the disliked ones.
+        more = int(np.diff(block_disliked.indptr).max(initial=0))
+        ranked = aligned.rank(block_users, history.select_users(block_users), k + more)
+        items[block], scores[block] = remove_disliked_items(*ranked, block_disliked, k)
     return items, scores
 
 

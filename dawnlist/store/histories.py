@@ -90,11 +90,12 @@ def encode_histories(
     Args:
         indptr: With item and weight a CSR matrix of users and items.
         item: The column of each pair; items ascend for each user.
-        weight: The value of each pair.
+        weight: The value of each pair; below 0 for an item that the user disliked.
         age: (pairs,), days from the last event to as_of.
         newest: The number of pairs of each user to store with weight and age.
     """
-    is_newest = _mark_newest(indptr, age, newest)
+    # Of an item that the user disliked only the id is stored.
+    is_newest = _mark_newest(indptr, age, newest) & (weight >= 0)
     half_floats = np.minimum(weight, np.float32(MAX_PAIR_WEIGHT)).astype("<f2").view("<u2")
     age_steps = np.clip(np.rint(age * np.float32(AGE_STEPS_PER_DAY)), 0, 65535).astype("<u2")
     sizes = measure_rows(indptr, item, is_newest)
