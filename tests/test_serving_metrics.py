@@ -129,6 +129,7 @@ def test_rules_and_panels_ask_only_for_what_the_predictor_tells(
         if name.startswith("dawnlist") and not any(a.startswith(name) for a in asked)
     }
     assert unseen == set()  # every metric has a panel or an alert
+    assert told_by_collector <= {name.removesuffix("_total") for name in asked}
 
 
 def test_labels_in_rules_and_panels_are_those_of_the_metrics(built: list[Tree]) -> None:
