@@ -15,7 +15,7 @@ from dawnlist.clients import event_client, event_requests
 from dawnlist.clients.event_client import EventClient, EventCounts
 from dawnlist.clients.event_requests import EventRequest, post_events
 from tests.support.collecting import KEYS, collector, count_entries, read_stream
-from tests.support.servers import NOBODY
+from tests.support.servers import NOBODY, listening
 
 
 def address(client: httpx.Client) -> str:
@@ -163,6 +163,29 @@ def answering(status: int, headers: dict[str, str], body: bytes) -> Any:
                 thread.join()
 
     return serve()
+
+
+def test_a_server_that_speaks_no_http_and_a_fault_of_ours_end_no_thread(
+    valkey: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with listening(lambda connection: connection.sendall(b"no http\r\n\r\n")) as port:
+        reply = post_events(EventRequest(f"http://127.0.0.1:{port}", "", 30.0), [{"type": "view"}])
+    assert [status for status, _ in reply.outcomes] == ["retry"]
+    monkeypatch.setattr(event_client, "FIRST_BACKOFF_SECONDS", 0.01)
+    failures = [RuntimeError("a fault")]
+
+    def fail_at_first(request: Any, events: Any) -> Any:
+        if failures:
+            raise failures.pop()
+        return post_events(request, events)
+
+    monkeypatch.setattr(event_client, "post_events", fail_at_first)
+    with collector(valkey) as server:
+        client = EventClient(address(server))
+        client.send("view", user="u", item="i1")
+        assert client.flush(60)
+        assert client.counts == EventCounts(sent=1, ok=1)
+        client.close()
 
 
 def test_bodies_have_a_largest_size(valkey: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -70,7 +70,7 @@ def parties(trees: list[Tree], namespace: str) -> dict[str, Party]:
         (("local", "predictor-messages"), LOCAL | MESSAGES),
         (("gke-gpu", "predictor-messages"), GKE | MESSAGES),
     ],
-    ids=str,
+    ids=["local", "profile", "gke-gpu", "local+messages", "gke-gpu+messages"],
 )
 def test_what_is_needed_is_reached_and_nothing_else(
     layer: tuple[str, ...], more: set[tuple[str, str, int]]

@@ -181,7 +181,10 @@ class EventClient:
             batch = self._take_batch()
             if not batch:
                 return
-            reply = post_events(self._request, batch)
+            try:
+                reply = post_events(self._request, batch)
+            except Exception as error:  # else no later event would be sent
+                reply = Reply([("retry", f"the request failed: {error!r}")] * len(batch))
             again = self._settle(batch, reply)
             if not again:
                 backoff = FIRST_BACKOFF_SECONDS

@@ -1,6 +1,7 @@
 """Requests to the collector: encode events, post them, and read what became of each."""
 
 import gzip
+import http.client
 import json
 import urllib.error
 import urllib.request
@@ -104,7 +105,7 @@ def _post_body(request: EventRequest, body: bytes, events: int) -> Reply:
             return _read_answer(answer.read(), answer.headers, events)
     except urllib.error.HTTPError as error:
         return _read_error(error, events)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, http.client.HTTPException) as error:
         return Reply([("retry", f"the collector does not answer: {error}")] * events)
 
 
