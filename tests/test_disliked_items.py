@@ -1,5 +1,6 @@
 """Dislikes: an item that somebody disliked is in no list of theirs, until they take it back."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -10,15 +11,23 @@ import pytest
 from deltalake import write_deltalake
 from scipy.sparse import csr_matrix
 
+from dawnlist.als.engine import FitEngine
 from dawnlist.components.recommend.disliked_items import (
     DISLIKED_DAYS,
     find_disliked_items,
     mark_disliked_pairs,
-    remove_disliked_items,
 )
+from dawnlist.components.recommend.top_lists import build_top_lists
+from dawnlist.components.recommend.withdrawn_items import WithdrawnItems
+from dawnlist.components.train.fitting import fit_stage
 from dawnlist.lake.lake import Lake
-from dawnlist.model.user_items import UserItems
+from dawnlist.model.config import ALSConfig
+from dawnlist.model.factor_model import FactorModel
+from dawnlist.model.repeats import RepeatSettings
+from dawnlist.model.user_items import DISLIKED_WEIGHT, UserItems
 from dawnlist.schema import EVENTS_SCHEMA, INTERACTIONS_SCHEMA
+from dawnlist.store.histories import encode_histories
+from dawnlist.store.toplists import TopLists
 from tests.support.literal import two_tastes
 from tests.test_engine import ask, publish, shop
 
@@ -60,8 +69,8 @@ def write(lake: Lake, *events: dict[str, Any], bought: float | None = None) -> N
     write_deltalake(lake.table_uri("interactions"), pa.Table.from_pylist(rows, INTERACTIONS_SCHEMA))
 
 
-def find(lake: Lake) -> list[tuple[str, str]]:
-    found = find_disliked_items(lake, SPLITS, AS_OF).tocoo()
+def find(lake: Lake, **names: str) -> list[tuple[str, str]]:
+    found = find_disliked_items(lake, SPLITS, AS_OF, names).tocoo()
     return [(USERS[user], ITEMS[item]) for user, item in zip(found.row, found.col, strict=True)]
 
 
@@ -110,17 +119,66 @@ def test_an_anonymous_dislike_is_its_users(lake: Lake) -> None:
 
 
 def test_a_lake_without_events_has_no_dislikes(lake: Lake) -> None:
-    assert find_disliked_items(lake, SPLITS, AS_OF).shape == SPLITS.shape
+    assert find_disliked_items(lake, SPLITS, AS_OF, {}).shape == SPLITS.shape
     assert find(lake) == []
 
 
-def test_lists_lose_what_was_disliked_and_keep_their_length() -> None:
-    items = np.array([[3, 1, 2, 0], [2, 1, -1, -1], [0, 1, 2, 3]])
-    scores = np.array([[4, 3, 2, 1], [9, 8, 0, 0], [4, 3, 2, 1]], dtype=np.float32)
-    disliked = csr_matrix(np.array([[0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 0]], dtype=bool))
-    kept, kept_scores = remove_disliked_items(items, scores, disliked, 3)
-    np.testing.assert_array_equal(kept, [[3, 2, 0], [1, -1, -1], [0, 1, 2]])
-    np.testing.assert_array_equal(kept_scores, [[4, 2, 1], [8, 0, 0], [4, 3, 2]])
+@pytest.mark.parametrize("names", [{}, {"thumbs": "dislike", "face": "mood"}], ids=["usual", "own"])
+def test_a_shop_has_its_own_names_of_events(lake: Lake, names: dict[str, str]) -> None:
+    write(
+        lake,
+        event(5, "thumbs"),
+        event(5, "face", item=ITEMS[1], mood_weight=-1.0),
+        event(5, "thumbs", item=ITEMS[2]),
+        event(4, "face", item=ITEMS[2], mood_weight=1.0),
+    )
+    expected = [(ANN, ITEMS[0]), (ANN, ITEMS[1])] if names else []
+    assert find(lake, **names) == expected
+
+
+def test_programs_dislike_nothing(lake: Lake) -> None:
+    write(lake, event(5, "dislike", is_program=True), event(4, "dislike", item=ITEMS[1]))
+    assert find(lake) == [(ANN, ITEMS[1])]
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0], ids=["without-repeats", "with-repeats"])
+def test_only_the_lists_of_the_user_lose_what_was_disliked(
+    lake: Lake, tmp_path: Path, share: float
+) -> None:
+    """ann gets the ten items of the other taste; with repeats, all twenty."""
+    config = ALSConfig(4, 0.1, 5.0).as_dict()
+    fit_stage(lake, SPLITS, "train", config, FitEngine(), tmp_path / "model")
+    model = FactorModel.load(tmp_path / "model")
+    model = replace(model, config={**model.config, "repeat_share": share, "repeat_gap": 1.0})
+    before = rank_lists(lake, model)
+    write(lake, event(5, "dislike", item=ITEMS[1]), event(5, "dislike", item=ITEMS[2]))
+    after = rank_lists(lake, model)
+    ranked = before.item_index[0][: before.lengths[0]].tolist()
+    assert sorted(ranked) == (list(range(20)) if share else list(range(1, 20, 2)))
+    left = [item for item in ranked if item not in (1, 2)]
+    assert after.item_index[0][: after.lengths[0]].tolist() == left
+    np.testing.assert_array_equal(after.item_index[1:], before.item_index[1:])
+    np.testing.assert_array_equal(after.score[1:], before.score[1:])
+    np.testing.assert_array_equal(after.popular_index, before.popular_index)
+
+
+def rank_lists(lake: Lake, model: FactorModel) -> TopLists:
+    withdrawn = WithdrawnItems(np.zeros(20, dtype=bool), {})
+    meta = {"popularity_window": "whole", "as_of": "2026-01-31T00:00:00Z"}
+    return build_top_lists(lake, SPLITS, model, meta, 20, withdrawn, {}, {})
+
+
+def test_a_disliked_item_takes_no_place_of_an_own_item() -> None:
+    """Beside 200 items that were met there is a disliked one, the newest of all."""
+    columns = np.arange(201, dtype=np.int32)
+    weights, ages = np.ones(201, np.float32), np.full(201, 3.0, np.float32)
+    weights[7], ages[7] = DISLIKED_WEIGHT, 0.0
+    matrix = csr_matrix((weights, columns, [0, 201]), shape=(1, 201))
+    repeats = RepeatSettings(share=1.0, half_life=30.0, gap=1.0)
+    own = repeats.score_all_own_items(UserItems(matrix, ages))
+    assert own.indices.tolist() == [*range(7), *range(8, 201)]
+    encoded = encode_histories(np.array([0, 201]), columns, weights, ages, newest=200)
+    assert np.flatnonzero(~encoded.is_newest).tolist() == [7]
 
 
 def test_histories_have_disliked_items_with_a_weight_below_0() -> None:

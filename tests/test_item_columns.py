@@ -285,7 +285,7 @@ def test_the_recommend_step_takes_the_columns_of_the_setting(lake: Lake, tmp_pat
     meta = {"popularity_window": "whole", "winner": "challenger", "as_of": "2026-01-31T00:00:00Z"}
     none = WithdrawnItems(np.zeros(20, dtype=bool), {})
     kinds: dict[str, ColumnKind] = {"price": "number", "brand": "text"}
-    lists = build_top_lists(lake, splits, model, meta, 12, none, kinds)
+    lists = build_top_lists(lake, splits, model, meta, 12, none, kinds, {})
     assert lists.catalogue.column_names == ["item_id", "title", "genres", "price", "brand"]
     assert lists.catalogue["price"].to_pylist() == [1.5, *[None] * 4, 2.0, *[None] * 14]
     assert lists.catalogue["brand"].to_pylist() == ["A", *[None] * 19]

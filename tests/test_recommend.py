@@ -38,7 +38,9 @@ def lists(tmp_path: Path) -> TopLists:
     fit_stage(
         lake, splits, "train", ALSConfig(4, 0.1, 5.0).as_dict(), FitEngine(), tmp_path / "model"
     )
-    found = build_top_lists(lake, splits, FactorModel.load(tmp_path / "model"), META, 12, NONE, {})
+    found = build_top_lists(
+        lake, splits, FactorModel.load(tmp_path / "model"), META, 12, NONE, {}, {}
+    )
     found.save(tmp_path / "lists")
     return TopLists.load(tmp_path / "lists")
 
@@ -126,7 +128,7 @@ def test_users_that_the_model_does_not_know_are_left_out_with_their_histories(
     known = replace(
         model, user_ids=model.user_ids.subset(some), user_factors=model.user_factors[some]
     )
-    found = build_top_lists(lake, splits, known, META, 3, NONE, {})
+    found = build_top_lists(lake, splits, known, META, 3, NONE, {}, {})
     assert found.user_ids.tolist() == ["u03", "u05"]
     assert found.vectors.tolist() == model.user_factors[some, :2].tolist()
     assert (

@@ -164,7 +164,7 @@ def lists(lake: Lake, tmp_path: Path) -> TopLists:
     fit_stage(lake, splits, "train", config, engine, tmp_path / "model")
     model = FactorModel.load(tmp_path / "model")
     withdrawn = find_withdrawn_items(lake, splits, ItemSettings(blocked=["i00", "i01"]), ())
-    built = build_top_lists(lake, splits, model, META, 12, withdrawn, {})
+    built = build_top_lists(lake, splits, model, META, 12, withdrawn, {}, {})
     built.save(tmp_path / "lists")
     return TopLists.load(tmp_path / "lists")
 

@@ -68,6 +68,7 @@ def recommend(
             int(k),
             withdrawn,
             shop_settings.items.columns,
+            shop_settings.source.events,
         )
         top_lists.save(Path(lists.path))
         record.update(top_lists.meta, most_shown=top_lists.most_shown(10))

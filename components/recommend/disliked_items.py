@@ -4,19 +4,20 @@ Of a user and an item the last event that says something counts: a dislike or a 
 the item; a mood of positive weight, or any event with a weight after it, takes the dislike back.
 """
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Final
 
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from dawnlist.arrays import BoolArray, Float32Array, Int64Array
+from dawnlist.arrays import BoolArray, Float32Array
 from dawnlist.events.event_table import EVENTS_TABLE
 from dawnlist.events.event_types import ALIAS_TYPE, MOOD_TYPE
 from dawnlist.lake.lake import Lake
 from dawnlist.machine.scratch_duckdb import open_scratch_database
 from dawnlist.model.splits import Splits
-from dawnlist.model.user_items import UserItems
+from dawnlist.model.user_items import DISLIKED_WEIGHT, UserItems
 from dawnlist.store.recent import DISLIKE_TYPE
 
 DISLIKED_DAYS: Final = 365
@@ -27,10 +28,11 @@ WITH aliases AS (
     WHERE event_type = $alias AND event_time < $end GROUP BY anonymous_id
 ), signed AS (
     SELECT coalesce(events.user_id, aliases.user_id) AS user_id, item_id, event_time,
-        CASE WHEN event_type = $dislike OR (event_type = $mood AND mood_weight < 0) THEN -1
-             WHEN event_type = $mood AND mood_weight > 0 THEN 1 ELSE 0 END AS sign
+        CASE WHEN list_contains($dislikes, event_type)
+                  OR (list_contains($moods, event_type) AND mood_weight < 0) THEN -1
+             WHEN list_contains($moods, event_type) AND mood_weight > 0 THEN 1 ELSE 0 END AS sign
     FROM events LEFT JOIN aliases USING (anonymous_id)
-    WHERE item_id IS NOT NULL AND event_time >= $start AND event_time < $end
+    WHERE item_id IS NOT NULL AND NOT is_program AND event_time >= $start AND event_time < $end
 ), disliked AS (
     SELECT DISTINCT user_id, item_id FROM signed WHERE sign < 0 AND user_id IS NOT NULL
 ), all_signed AS (
@@ -44,8 +46,14 @@ HAVING arg_max(sign, (event_time, -sign)) < 0 ORDER BY user_id, item_id
 """
 
 
-def find_disliked_items(lake: Lake, splits: Splits, as_of: datetime) -> csr_matrix:
-    """Find what each user of the splits disliked before `as_of`, shape (users, items), of booleans."""
+def find_disliked_items(
+    lake: Lake, splits: Splits, as_of: datetime, event_names: Mapping[str, str]
+) -> csr_matrix:
+    """Find what each user of the splits disliked before `as_of`, shape (users, items), of booleans.
+
+    `event_names` is the setting source.events: a shop may have its own name for a dislike. Events
+    of programs do not count.
+    """
     events, interactions = lake.rows(EVENTS_TABLE), lake.rows("interactions")
     if events is None or interactions is None:
         return csr_matrix(splits.shape, dtype=bool)
@@ -54,8 +62,8 @@ def find_disliked_items(lake: Lake, splits: Splits, as_of: datetime) -> csr_matr
     connection.register("interactions", interactions)
     parameters = {
         "alias": ALIAS_TYPE,
-        "dislike": DISLIKE_TYPE,
-        "mood": MOOD_TYPE,
+        "dislikes": _list_names(DISLIKE_TYPE, event_names),
+        "moods": _list_names(MOOD_TYPE, event_names),
         "start": as_of - timedelta(days=DISLIKED_DAYS),
         "end": as_of,
     }
@@ -67,32 +75,19 @@ def find_disliked_items(lake: Lake, splits: Splits, as_of: datetime) -> csr_matr
     return csr_matrix((marks, (users[is_known], items[is_known])), shape=splits.shape)
 
 
-def remove_disliked_items(
-    items: Int64Array, scores: Float32Array, disliked: csr_matrix, k: int
-) -> tuple[Int64Array, Float32Array]:
-    """Remove from each list what its user disliked, and keep the first k.
-
-    Args:
-        items: Item indices, best first, -1 beyond the end of a list; shape (users, k or more).
-        scores: Their scores.
-        disliked: What the users disliked, shape (users, items).
-        k: The length of the lists that are returned.
-    """
-    is_disliked = np.zeros(items.shape, dtype=bool)
-    ends = disliked.indptr
-    for user in np.flatnonzero(np.diff(ends)):
-        is_disliked[user] = np.isin(items[user], disliked.indices[ends[user] : ends[user + 1]])
-    rows = np.arange(len(items))[:, None]
-    order = np.argsort(is_disliked, axis=1, kind="stable")[:, :k]
-    kept_items = np.where(is_disliked[rows, order], -1, items[rows, order])
-    kept_scores = np.where(kept_items < 0, np.float32(0), scores[rows, order])
-    return kept_items, kept_scores
+def _list_names(event_type: str, event_names: Mapping[str, str]) -> list[str]:
+    """List the names that events of a type have in the shop."""
+    names = {name for name, meaning in event_names.items() if meaning == event_type}
+    if event_type not in event_names:
+        names.add(event_type)
+    return sorted(names)
 
 
 def mark_disliked_pairs(history: UserItems, disliked: csr_matrix) -> UserItems:
     """Give disliked items the weight -1 in the histories, also those that the user has not met.
 
-    The store keeps such items without weight and age, and the predictor hides them on every rung.
+    Lists that are ranked with such a history leave them out. The store keeps them without weight
+    and age, and the predictor hides them on every rung.
     """
     if not disliked.nnz:
         return history
@@ -109,7 +104,7 @@ def mark_disliked_pairs(history: UserItems, disliked: csr_matrix) -> UserItems:
     union.sort_indices()
     is_disliked: BoolArray = union.data >= 2
     weights, ages_of_pairs = _align(history.weight, union), _align(ages, union)
-    weights[is_disliked] = -1
+    weights[is_disliked] = DISLIKED_WEIGHT
     matrix = csr_matrix((weights, union.indices, union.indptr), shape=union.shape)
     return UserItems(matrix, ages_of_pairs)
 

@@ -8,14 +8,12 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from scipy.sparse import csr_matrix
 
 from dawnlist.arrays import BoolArray, Float32Array, Int64Array, PopularItems
 from dawnlist.components.recommend.device_segments import rank_items_by_device
 from dawnlist.components.recommend.disliked_items import (
     find_disliked_items,
     mark_disliked_pairs,
-    remove_disliked_items,
 )
 from dawnlist.components.recommend.withdrawn_items import WithdrawnItems
 from dawnlist.cuts import format_iso, parse_as_of
@@ -47,13 +45,15 @@ def build_top_lists(
     k: int,
     withdrawn: WithdrawnItems,
     item_columns: Mapping[str, ColumnKind],
+    event_names: Mapping[str, str],
 ) -> TopLists:
     """Rank the k best items of each user, and popular items for unknown users.
 
     The lists include the model's vectors and what each user has met, so that answers can be
     computed again. The catalogue has every item of the splits, since histories name them; no list
     has a withdrawn one. An item without a row in the items table has no title. `item_columns` is
-    the setting items.columns: the attributes that the catalogue has, too.
+    the setting items.columns: the attributes that the catalogue has, too. `event_names` is the
+    setting source.events.
 
     Raises:
         ValueError: `k` is below 1.
@@ -69,8 +69,9 @@ def build_top_lists(
     # Items that nobody met are the last ones.
     is_withdrawn = withdrawn.mask[: splits.shape[1]]
     servable = replace(aligned, knows_item=aligned.knows_item & ~is_withdrawn)
-    disliked = find_disliked_items(lake, splits, parse_as_of(meta["as_of"]))
-    items, scores = _rank_items(servable, users, history, disliked, k)
+    disliked = find_disliked_items(lake, splits, parse_as_of(meta["as_of"]), event_names)
+    served_history = mark_disliked_pairs(history, disliked)
+    items, scores = _rank_items(servable, users, served_history, k)
     popular_items, popular_scores = _rank_popular_items(
         history, meta["popularity_window"], k, is_withdrawn
     )
@@ -88,7 +89,7 @@ def build_top_lists(
         item_factors=columns.item_factors,
         item_bias=columns.item_bias,
         item_content=columns.item_content,
-        histories=_select_histories(mark_disliked_pairs(history, disliked), aligned.knows_user),
+        histories=_select_histories(served_history, aligned.knows_user),
         segments=rank_items_by_device(lake, splits, max(k, POPULAR_DEPTH), is_withdrawn),
         withdrawn=np.flatnonzero(is_withdrawn),
         meta=meta
@@ -123,7 +124,6 @@ def _rank_items(
     aligned: AlignedModel,
     users: Int64Array,
     history: UserItems,
-    disliked: csr_matrix,
     k: int,
 ) -> tuple[Int64Array, Float32Array]:
     """Rank the k best items of some users, without what they disliked, block by block.
@@ -135,11 +135,9 @@ def _rank_items(
     for start in range(0, len(users), BLOCK_USERS):
         block = slice(start, start + BLOCK_USERS)
         block_users = users[block]
-        block_disliked = disliked[block_users]
-        # So many more that k are left without the disliked ones.
-        more = int(np.diff(block_disliked.indptr).max(initial=0))
-        ranked = aligned.rank(block_users, history.select_users(block_users), k + more)
-        items[block], scores[block] = remove_disliked_items(*ranked, block_disliked, k)
+        items[block], scores[block] = aligned.rank(
+            block_users, history.select_users(block_users), k
+        )
     return items, scores
 
 

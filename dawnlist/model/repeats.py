@@ -84,7 +84,10 @@ class RepeatSettings:
         weight = history.weight
         lengths = np.diff(weight.indptr)
         rows = np.repeat(np.arange(weight.shape[0]), lengths)
-        is_own = mark_newest(rows, history.age)
+        # A disliked item can't be repeated, and takes no place among those that can.
+        is_disliked = weight.data < 0.0
+        is_own = mark_newest(rows, np.where(is_disliked, np.float32(np.inf), history.age))
+        is_own &= ~is_disliked
         rows, columns = rows[is_own], weight.indices[is_own]
         ages = history.age[is_own].astype(np.float64)
         frequency = self.compute_frequency(weight.data[is_own].astype(np.float64), ages)

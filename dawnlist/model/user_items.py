@@ -1,11 +1,17 @@
 """UserItems: how strongly and how long ago each user met each item."""
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from scipy.sparse import csr_matrix
 
 from dawnlist.arrays import Float32Array, Int64Array
+
+DISLIKED_WEIGHT: Final = -1.0
+"""The weight of a pair whose user disliked the item, in histories that lists are made with.
+
+Such an item is in no list of the user, not as an own item either. Fits never see such pairs."""
 
 
 @dataclass(frozen=True)

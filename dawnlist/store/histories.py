@@ -94,8 +94,10 @@ def encode_histories(
         age: (pairs,), days from the last event to as_of.
         newest: The number of pairs of each user to store with weight and age.
     """
-    # Of an item that the user disliked only the id is stored.
-    is_newest = _mark_newest(indptr, age, newest) & (weight >= 0)
+    # Of an item that the user disliked only the id is stored. It takes no place among the newest.
+    is_disliked = weight < 0.0
+    is_newest = _mark_newest(indptr, np.where(is_disliked, np.float32(np.inf), age), newest)
+    is_newest &= ~is_disliked
     half_floats = np.minimum(weight, np.float32(MAX_PAIR_WEIGHT)).astype("<f2").view("<u2")
     age_steps = np.clip(np.rint(age * np.float32(AGE_STEPS_PER_DAY)), 0, 65535).astype("<u2")
     sizes = measure_rows(indptr, item, is_newest)
