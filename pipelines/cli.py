@@ -14,6 +14,7 @@ from dawnlist.pipelines.bots.commands import bots_app
 from dawnlist.pipelines.check.command import check_command
 from dawnlist.pipelines.deploy.command import deploy_command
 from dawnlist.pipelines.events import commands as event_commands
+from dawnlist.pipelines.export.commands import export_app
 from dawnlist.pipelines.id_arguments import IdCommand
 from dawnlist.pipelines.items.commands import items_app
 from dawnlist.pipelines.kubeflow import commands as kubeflow_commands
@@ -79,6 +80,7 @@ app.command("rollback")(store_commands.rollback_command)
 app.command("release")(store_commands.release_command)
 app.command("diff")(store_commands.diff_command)
 app.add_typer(items_app, name="items")
+app.add_typer(export_app, name="export")
 app.command("backfill")(backfill_command)
 app.command("ablate")(ablate_command)
 app.command("train")(matrix_commands.train_command)

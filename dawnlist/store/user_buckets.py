@@ -118,7 +118,7 @@ def assign_buckets(user_ids: Sequence[str] | npt.NDArray[np.object_], seed: str)
     buckets = max(1, -(-len(user_ids) // USERS_PER_BUCKET))
     for attempt in range(MAX_SALTS):
         salt = hashlib.blake2b(f"{attempt}:{seed}".encode(), digest_size=SALT_BYTES).digest()
-        hashes = _hash_users(user_ids, salt)
+        hashes = hash_users(user_ids, salt)
         bucket = (hashes % np.uint64(buckets)).astype(np.int64)
         fingerprint = hashes >> np.uint64(16)
         begins = np.concatenate([[0], np.bincount(bucket, minlength=buckets).cumsum()])
@@ -135,7 +135,7 @@ def _has_duplicate(bucket: Int64Array, fingerprint: npt.NDArray[np.uint64]) -> b
     return bool((same_fingerprint & same_bucket).any())
 
 
-def _hash_users(
+def hash_users(
     user_ids: Sequence[str] | npt.NDArray[np.object_], salt: bytes
 ) -> npt.NDArray[np.uint64]:
     """Compute h of each user."""

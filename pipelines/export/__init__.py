@@ -1,0 +1,1 @@
+"""The commands `dawnlist export …`, which write what a version holds to files."""
