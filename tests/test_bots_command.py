@@ -190,7 +190,7 @@ def test_an_address_with_a_port_is_no_host(tmp_path: Path) -> None:
         ("empty", b"\n\n", "is no access log in the combined format (its first line: '')"),
         ("nul.log", f"{LOG[0]}\0".encode(), r"has NUL bytes in it, as a crash leaves them: take them out with tr"),
         ("access.log.gz", gzip.compress(LOG[0].encode(), mtime=0)[:-9], "is damaged or was cut off"),
-        ("events.csv", b"user_id,when\n1,2\n", "has no column for item_id and none for event_type among 'user_id', 'when'"),
+        ("events.csv", b"user_id,when\n1,2\n", "has no column for item_id and none for event_time and none for "),
         ("events.csv", b"user_id,item_id,event,ts\n1,2,view\n", "has 3 fields instead of 4"),
         ("events.parquet", b"PAR1", "minimum file footer (8 bytes)): copy it again"),
     ],
