@@ -124,6 +124,9 @@ def test_a_fault_of_the_callback_is_not_raised(valkey: str) -> None:
         ((413, {}, b"large"), "dropped", 0.0),
         ((202, {}, b"{}"), "retry", 0.0),
         ((202, {}, b'{"events": []}'), "retry", 0.0),
+        ((429, {"retry-after": "300"}, b""), "retry", 300.0),
+        ((429, {"retry-after": "301"}, b""), "retry", 300.0),
+        ((503, {"retry-after": "9" * 400}, b""), "retry", 300.0),
         ((202, {"retry-after": "soon"}, b'{"events": [{"status": "ok"}]}'), "ok", 0.0),
     ],
 )  # fmt: skip
@@ -185,6 +188,33 @@ def test_a_server_that_speaks_no_http_and_a_fault_of_ours_end_no_thread(
         client.send("view", user="u", item="i1")
         assert client.flush(60)
         assert client.counts == EventCounts(sent=1, ok=1)
+        client.close()
+
+
+def test_half_a_letter_costs_its_own_event_alone(valkey: str) -> None:
+    with collector(valkey) as server:
+        request = EventRequest(address(server), "", 30.0)
+        events = [{"type": "view", "user": "u\ud800"}, {"type": "view", "user": "é🦊"}]
+        outcomes = post_events(request, events).outcomes
+    assert [status for status, _ in outcomes] == ["dropped", "ok"]
+    assert [record["user"] for record in read_stream(valkey, KEYS.accepted)] == ["é🦊"]
+
+
+def test_a_thread_that_can_not_start_is_tried_again(
+    valkey: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with collector(valkey) as server:
+        client = EventClient(address(server))
+        with monkeypatch.context() as patch:
+
+            def fail(_: threading.Thread) -> None:
+                raise RuntimeError("can't start new thread")
+
+            patch.setattr(threading.Thread, "start", fail)
+            client.send("view", user="u1")
+        client.send("view", user="u2")
+        assert client.flush(60)
+        assert client.counts == EventCounts(sent=2, ok=2)
         client.close()
 
 

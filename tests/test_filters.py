@@ -171,6 +171,21 @@ def test_a_column_of_another_type_is_refused() -> None:
         build_item_column(pa.chunked_array([pa.array([b"x"])]))
 
 
+def test_columns_of_other_text_types_are_text_and_lists_of_objects_are_refused() -> None:
+    words = pa.array(["A", None])
+    for column in (
+        words.dictionary_encode(),
+        words.cast(pa.string_view()),
+        words.cast(pa.large_string()),
+    ):
+        columns = {"c": build_item_column(pa.chunked_array([column]))}
+        assert compute_mask(parse_expression("c = 'A'"), columns, 2).tolist() == [True, False]
+    empty = {"c": build_item_column(pa.chunked_array([pa.nulls(2)]))}
+    assert compute_mask(parse_expression("c is missing"), empty, 2).tolist() == [True, True]
+    with pytest.raises(TypeError, match="cannot use a column of the type list<"):
+        build_item_column(pa.chunked_array([pa.array([[{"a": 1}]])]))
+
+
 def test_dates_decimals_and_times_without_zone_are_read() -> None:
     table = pa.table(
         {

@@ -165,6 +165,15 @@ def test_a_value_of_another_kind_is_none_until_the_next_clean_step() -> None:
     ].to_pylist() == [None]
 
 
+def test_attributes_that_nobody_of_us_wrote_are_none() -> None:
+    texts = pa.chunked_array(
+        [["[1]", '{"a": 1' + "0" * 400 + "}", '"x"', '{"t": "2026-01-01T00:00:00"}']]
+    )
+    read = read_attributes(texts, {"a": "number", "t": "time"})
+    assert read["a"].to_pylist() == [None] * 4
+    assert read["t"].to_pylist() == [None, None, None, datetime(2026, 1, 1, tzinfo=UTC)]
+
+
 def test_attributes_are_the_same_after_they_were_written() -> None:
     released = pa.chunked_array([pa.array([RELEASED, None], pa.timestamp("us", "UTC"))])
     columns = {

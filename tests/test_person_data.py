@@ -111,6 +111,41 @@ def test_everything_of_a_person_is_exported_and_erased(
     assert sum(erase_person(store, lake, "shop", "nobody").values()) == 0
 
 
+def test_a_dead_letter_of_any_form_is_in_nobodys_way(store: Any, lake: Lake) -> None:
+    for anonymous in (["b1"], {"b": 1}, None, 7):
+        put(
+            store,
+            KEYS.dead,
+            {"type": "view", "user": "ann", "anonymous": anonymous},
+            reason="wrong",
+        )
+        put(
+            store,
+            KEYS.dead,
+            {"type": "view", "user": ["ann"], "anonymous": anonymous},
+            reason="wrong",
+        )
+    assert count_places(store, lake, "ann") == {"stream dead": 4}
+
+
+def test_what_was_erased_does_not_come_back_by_a_firehose_that_was_killed(
+    store: Any, lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(person_data, "PASS_SECONDS", 0.0)
+    for event_id, user in (("1", "bob"), ("2", "ann"), ("3", "eve")):
+        put(store, KEYS.enriched, {"id": event_id, "type": "view", "user": user, **TIME})
+    firehose = Firehose(store, lake, "shop")
+    landing = firehose._landings[0]
+    firehose._write_files(
+        landing, firehose._read_entries(landing.stream, (0, 0))
+    )  # and killed here
+    assert erase_person(store, lake, "shop", "ann")["stream enriched"] == 1
+    Firehose(store, lake, "shop").land_everything()
+    rows = lake.rows("events")
+    assert rows is not None
+    assert rows.to_table()["user_id"].to_pylist() == ["bob", "eve"]
+
+
 def test_an_event_that_a_worker_holds_does_not_come_back(
     store: Any, valkey: str, lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -219,6 +254,23 @@ def read_version(lake: Lake) -> int:
     table = lake.table("t")
     assert table is not None
     return int(table.version())
+
+
+def test_files_of_partitions_are_replaced_or_refused(lake: Lake) -> None:
+    rows = pa.table(
+        {
+            "id": ["a", "b", "c", "d", "e", "f"],
+            "part": ["ü%/x", "ü%/x", None, None, "plain", "plain"],
+        }
+    )
+    write_deltalake(lake.table_uri("t"), rows, partition_by=["part"])
+    with pytest.raises(ValueError, match="whose name the log encodes"):
+        delete_rows(lake, "t", pc.field("id") == "a")
+    assert delete_rows(lake, "t", pc.field("id").isin(["c", "e"])) == 2
+    table = lake.rows("t")
+    assert table is not None
+    left = {row["id"]: row["part"] for row in table.to_table().to_pylist()}
+    assert left == {"a": "ü%/x", "b": "ü%/x", "d": None, "f": "plain"}
 
 
 def test_rows_for_which_the_condition_is_null_stay(lake: Lake) -> None:

@@ -170,9 +170,13 @@ class EventClient:
             self._on_drop(event, reason)
 
     def _start_thread(self) -> None:
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="dawnlist-events", daemon=True)
-            self._thread.start()
+        """Start the thread, unless it runs. Without room for a thread the next event tries again."""
+        if self._thread is not None:
+            return
+        thread = threading.Thread(target=self._run, name="dawnlist-events", daemon=True)
+        with contextlib.suppress(RuntimeError):
+            thread.start()
+            self._thread = thread
 
     def _run(self) -> None:
         """Send batches until the client is closed."""

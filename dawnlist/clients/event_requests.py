@@ -15,6 +15,9 @@ MIN_COMPRESSED_BYTES: Final = 1_000
 MAX_BODY_BYTES: Final = 900_000
 """Bytes of a body; the collector takes a megabyte."""
 
+MAX_RETRY_SECONDS: Final = 300
+"""The longest wait that a collector may ask for."""
+
 Outcome = tuple[str, str]
 """A status (ok, duplicate, dropped or retry) and the reason for the last two."""
 
@@ -49,7 +52,7 @@ class Reply:
 class EncodedBatch:
     """The events of a batch that are JSON, and what is known of the others."""
 
-    texts: list[str] = field(default_factory=list)
+    texts: list[bytes] = field(default_factory=list)
     """The events as JSON."""
     positions: list[int] = field(default_factory=list)
     """Their positions in the batch."""
@@ -63,7 +66,7 @@ def post_events(request: EventRequest, events: Sequence[dict[str, Any]]) -> Repl
     if not batch.texts:
         return Reply(batch.outcomes)
     sent_at = json.dumps(datetime.now(UTC).isoformat())
-    body = f'{{"sent_at":{sent_at},"events":[{",".join(batch.texts)}]}}'.encode()
+    body = b'{"sent_at":%b,"events":[%b]}' % (sent_at.encode(), b",".join(batch.texts))
     reply = _post_body(request, body, len(batch.texts))
     for position, outcome in zip(batch.positions, reply.outcomes, strict=True):
         batch.outcomes[position] = outcome
@@ -76,7 +79,8 @@ def _encode_events(events: Sequence[dict[str, Any]]) -> EncodedBatch:
     size = 0
     for position, event in enumerate(events):
         try:
-            text = json.dumps(event, allow_nan=False)
+            # Half a surrogate pair can't be encoded, and the collector could not read it.
+            text = json.dumps(event, allow_nan=False, ensure_ascii=False).encode()
         except (TypeError, ValueError, RecursionError) as error:
             batch.outcomes.append(("dropped", f"the event is no JSON: {error}"))
             continue
@@ -141,4 +145,4 @@ def _read_seconds(headers: Any) -> float:
     text = headers.get("retry-after") or ""
     if not text.isdecimal():
         return 0.0
-    return float(text)
+    return float(min(int(text[:9]), MAX_RETRY_SECONDS))

@@ -52,7 +52,9 @@ class Person:
         """Say whether a record of a stream, or a dead letter, is of this person."""
         if not isinstance(record, dict):
             return False
-        return record.get("user") == self.user or record.get("anonymous") in self.anonymous
+        anonymous = record.get("anonymous")  # of a dead letter it may be anything
+        is_anonymous = isinstance(anonymous, str) and anonymous in self.anonymous
+        return record.get("user") == self.user or is_anonymous
 
     @property
     def condition(self) -> pc.Expression:
@@ -71,8 +73,10 @@ def find_person(client: StoreClient, lake: Lake, namespace: str, user: str) -> P
     keys = EventKeys(namespace)
     for stream in (keys.accepted, keys.enriched):
         for _, record in _read_records(client, stream):
-            if isinstance(record, dict) and record.get("user") == user and record.get("anonymous"):
-                anonymous.add(record["anonymous"])
+            if isinstance(record, dict) and record.get("user") == user:
+                anonymous_id = record.get("anonymous")
+                if isinstance(anonymous_id, str):
+                    anonymous.add(anonymous_id)
     return Person(user, frozenset(anonymous))
 
 

@@ -55,6 +55,8 @@ def read_attributes(texts: pa.ChunkedArray, kinds: Mapping[str, ColumnKind]) -> 
     values: dict[str, list[Any]] = {name: [] for name in kinds}
     for text in texts.to_pylist():
         attributes = json.loads(text or "{}")
+        if not isinstance(attributes, dict):
+            attributes = {}
         for name, kind in kinds.items():
             values[name].append(_READERS[kind](attributes.get(name)))
     return {name: pa.array(values[name], ARROW_TYPES[kind]) for name, kind in kinds.items()}
@@ -73,9 +75,15 @@ def _read_list(value: Any) -> list[str] | None:
 
 
 def _read_number(value: Any) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return float(value)
+    try:
+        number = float(value)
+    except OverflowError:
+        return None
+    if not math.isfinite(number):
+        return None
+    return number
 
 
 def _read_boolean(value: Any) -> bool | None:
@@ -88,7 +96,10 @@ def _read_time(value: Any) -> datetime | None:
     if not isinstance(value, str):
         return None
     try:
-        return datetime.fromisoformat(value).astimezone(UTC)
+        time = datetime.fromisoformat(value)
+        if time.tzinfo is None:
+            time = time.replace(tzinfo=UTC)
+        return time.astimezone(UTC)
     except (ValueError, OverflowError):
         return None
 

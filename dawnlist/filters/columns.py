@@ -82,6 +82,7 @@ def build_item_column(column: pa.ChunkedArray) -> ItemColumn:
     Raises:
         TypeError: filters cannot use a column of this type.
     """
+    column = _cast_to_plain_type(column)
     kind = column.type
     if pa.types.is_boolean(kind):
         values = pc.fill_null(column, False).to_numpy()
@@ -93,9 +94,20 @@ def build_item_column(column: pa.ChunkedArray) -> ItemColumn:
     if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
         numbers = column.cast(pa.float64(), safe=False)
         return NumberColumn(pc.fill_null(numbers, float("nan")).to_numpy())
-    if _is_text(kind) or pa.types.is_list(kind) or pa.types.is_large_list(kind):
+    is_list = pa.types.is_list(kind) or pa.types.is_large_list(kind)
+    if _is_text(kind) or (is_list and not pa.types.is_nested(kind.value_type)):
         return AttributeIndex(column)
     raise TypeError(f"a filter cannot use a column of the type {kind}")
+
+
+def _cast_to_plain_type(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return a column without dictionary, view or null type: these are text or what they stand for."""
+    kind = column.type
+    if pa.types.is_dictionary(kind):
+        column = column.cast(kind.value_type)
+    if pa.types.is_string_view(column.type) or pa.types.is_null(column.type):
+        column = column.cast(pa.string())
+    return column
 
 
 def _is_text(kind: pa.DataType) -> bool:

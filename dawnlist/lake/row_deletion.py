@@ -33,6 +33,9 @@ def delete_rows(lake: Lake, name: str, condition: "pads.Expression") -> int:
 
     Files without such rows stay as they are. A file is read whole, so it has to fit into memory.
     Rows for which the condition is null stay.
+
+    Raises:
+        ValueError: a partition's name has characters that the log encodes, as no table of ours does.
     """
 
     def attempt(table: "DeltaTable") -> int:
@@ -46,7 +49,13 @@ def delete_rows(lake: Lake, name: str, condition: "pads.Expression") -> int:
             if kept.num_rows == content.num_rows:
                 continue
             deleted += content.num_rows - kept.num_rows
-            actions += _replace_file(lake, name, log_entries[fragment.path], kept)
+            log_entry = log_entries.get(fragment.path)
+            if log_entry is None:
+                raise ValueError(
+                    f"the table {name} has a partition {fragment.path.rpartition('/')[0]!r} whose "
+                    "name the log encodes: rows of such files can't be deleted here"
+                )
+            actions += _replace_file(lake, name, log_entry, kept)
         if actions:
             properties = build_commit_properties({})
             partition_columns = table.metadata().partition_columns
@@ -66,6 +75,15 @@ def _select_other_rows(content: pa.Table, condition: "pads.Expression") -> pa.Ta
     return content.filter(pc.invert(pc.fill_null(matches, False)))
 
 
+def _format_partition_value(value: Any) -> str | None:
+    """Write a partition's value as the log does."""
+    if value is None:
+        return None
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value)
+
+
 def _replace_file(lake: Lake, name: str, log_entry: dict[str, Any], kept: pa.Table) -> list[Any]:
     """Write the rows that are left of a file, and return the actions that replace the file."""
     from deltalake.transaction import AddAction, RemoveAction
@@ -73,7 +91,7 @@ def _replace_file(lake: Lake, name: str, log_entry: dict[str, Any], kept: pa.Tab
     partition: dict[str, str | None] = {}
     for key, value in log_entry.items():
         if key.startswith(_PARTITION_PREFIX):
-            partition[key.removeprefix(_PARTITION_PREFIX)] = str(value)
+            partition[key.removeprefix(_PARTITION_PREFIX)] = _format_partition_value(value)
     path = log_entry["path"]
     now_milliseconds = int(time.time() * 1000)
     actions: list[Any] = [
@@ -86,6 +104,10 @@ def _replace_file(lake: Lake, name: str, log_entry: dict[str, Any], kept: pa.Tab
     pq.write_table(content, buffer, compression="zstd", compression_level=1)
     data = buffer.getvalue()
     folder, _, _ = path.rpartition("/")
+    if "%" in folder:
+        folder = (
+            ""  # a file may lie anywhere, and the log's encoding of paths is not ours to repeat
+        )
     new_path = f"{folder}/{secrets.token_hex(16)}.parquet".lstrip("/")
     lake.create(data, "tables", name, *new_path.split("/"))
     nulls = {column: content[column].null_count for column in content.column_names}

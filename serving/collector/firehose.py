@@ -6,6 +6,7 @@ trimmed up to there. A firehose that is killed leaves files that no commit names
 are in the table already, and the next one continues at the table's position.
 """
 
+import hashlib
 import io
 import logging
 import threading
@@ -183,8 +184,7 @@ class Firehose:
         first, last = entries[0][0].decode(), entries[-1][0].decode()
         files = []
         for day, table in tables.items():
-            name = f"event_date={day}/{first}_{last}.parquet"
-            files.append(self._write_file(landing, name, day, table))
+            files.append(self._write_file(landing, f"event_date={day}/{first}_{last}", day, table))
         return files
 
     def _build_rows(
@@ -220,10 +220,17 @@ class Firehose:
         self._client.xadd(self._keys.dead, {ENTRY_FIELD: entry, REASON_FIELD: reason})
         firehose_log.warning("an entry went to the dead letters: %s", reason)
 
-    def _write_file(self, landing: Landing, name: str, day: date, table: pa.Table) -> DayFile:
+    def _write_file(self, landing: Landing, stem: str, day: date, table: pa.Table) -> DayFile:
+        """Write a file, unless it is there already.
+
+        Its name has a hash of its content: an entry in the middle may have been erased since a
+        firehose that was killed wrote the same range.
+        """
         buffer = io.BytesIO()
         pq.write_table(table, buffer, compression="zstd", compression_level=1)
         data = buffer.getvalue()
+        digest = hashlib.blake2b(data, digest_size=8).hexdigest()
+        name = f"{stem}_{digest}.parquet"
         self._lake.create(data, "tables", landing.table, *name.split("/"))
         nulls = {column: table[column].null_count for column in table.column_names}
         return DayFile(name, day.isoformat(), table.num_rows, len(data), nulls)
