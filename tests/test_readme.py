@@ -25,7 +25,8 @@ def commands() -> dict[str, set[str]]:
     """Command -> the options that the pages use with it."""
     used: dict[str, set[str]] = {}
     for words in re.findall(
-        r"dawnlist ((?:lake|bots|items|events|export) \w+|\w[\w-]*)([^#;&\n]*)", "\n".join(blocks("sh"))
+        r"dawnlist ((?:lake|bots|items|events|export) \w+|\w[\w-]*)([^#;&\n]*)",
+        "\n".join(blocks("sh")),
     ):
         used.setdefault(words[0], set()).update(re.findall(r"(?<=\s)--?[a-z][a-z-]*", words[1]))
     return used
