@@ -77,6 +77,26 @@ def test_what_is_not_taken_is_sent_again_with_the_same_id(
     assert count_entries(valkey, KEYS.accepted) == 2
 
 
+def test_closing_tries_once_more_while_the_client_pauses(
+    valkey: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failed = threading.Event()
+
+    def fail_at_first(request: Any, events: Any) -> Any:
+        if failed.is_set():
+            return post_events(request, events)
+        failed.set()
+        return event_requests.Reply([("retry", "full")] * len(events), 300.0)
+
+    monkeypatch.setattr(event_client, "post_events", fail_at_first)
+    with collector(valkey) as server:
+        client = EventClient(address(server), batch_seconds=0.0)
+        client.send("view", user="u", item="i1")
+        assert failed.wait(60)
+        client.close(60)
+    assert client.counts == EventCounts(sent=1, ok=1)
+
+
 def test_a_full_queue_and_a_collector_that_is_away_never_block(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

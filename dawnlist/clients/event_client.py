@@ -102,6 +102,7 @@ class EventClient:
         self._thread: threading.Thread | None = None
         self._is_closed = False
         self._is_flushing = False
+        self._flushes = 0
         self._on_the_way = 0
 
     @property
@@ -139,6 +140,7 @@ class EventClient:
         deadline = time.monotonic() + timeout
         with self._condition:
             self._is_flushing = True
+            self._flushes += 1
             self._condition.notify_all()
             try:
                 while self._queue or self._on_the_way:
@@ -185,6 +187,7 @@ class EventClient:
             batch = self._take_batch()
             if not batch:
                 return
+            flushes = self._flushes
             try:
                 reply = post_events(self._request, batch)
             except Exception as error:  # else no later event would be sent
@@ -193,7 +196,7 @@ class EventClient:
             if not again:
                 backoff = FIRST_BACKOFF_SECONDS
                 continue
-            self._pause(max(reply.retry_seconds, random.uniform(backoff / 2, backoff)))
+            self._pause(max(reply.retry_seconds, random.uniform(backoff / 2, backoff)), flushes)
             backoff = min(MAX_BACKOFF_SECONDS, 2 * backoff)
 
     def _take_batch(self) -> list[Event]:
@@ -239,11 +242,11 @@ class EventClient:
             self._tell_drop(event, "the client was closed before the collector answered")
         return len(again)
 
-    def _pause(self, seconds: float) -> None:
-        """Wait before the next try; less when the client is closed."""
+    def _pause(self, seconds: float, flushes: int) -> None:
+        """Wait before the next try; not if a flush has begun since there were `flushes` of them."""
         deadline = time.monotonic() + seconds
         with self._condition:
-            while not self._is_closed and time.monotonic() < deadline:
+            while not self._is_closed and self._flushes == flushes and time.monotonic() < deadline:
                 self._condition.wait(deadline - time.monotonic())
 
 
