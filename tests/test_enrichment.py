@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import emoji
 import pytest
 
 from dawnlist.serving.collector.enrich.agents import AgentReader
@@ -57,6 +58,35 @@ def test_an_emoji_has_one_form(text: str, normal: str, name: str) -> None:
     assert find_emoji(text) == normal
     assert find_emoji(normal) == normal
     assert name_emoji(normal) == name
+
+
+@pytest.mark.parametrize(
+    ("toned", "toneless"),
+    [
+        # Unicode writes these with two people each, and without a tone as one sign.
+        ("\U0001f468\U0001f3ff\u200d\U0001f91d\u200d\U0001f468\U0001f3fb", "\U0001f46c"),
+        ("\U0001faf1\U0001f3ff\u200d\U0001faf2\U0001f3fb", "\U0001f91d"),
+        ("\U0001f9d1\U0001f3fd\u200d\u2764\ufe0f\u200d\U0001f9d1\U0001f3fb", "\U0001f491"),
+        ("\U0001f468\U0001f3fd\u200d\U0001f430\u200d\U0001f468\U0001f3fb", "\U0001f46f\u200d\u2642"),
+    ],
+)  # fmt: skip
+def test_a_couple_of_two_skin_tones_has_the_form_of_the_sign(toned: str, toneless: str) -> None:
+    assert find_emoji(toned) == toneless
+    assert MoodTable({toneless: 4.0}).read_mood(toned).weight == 4.0
+    assert MoodTable({toned: 4.0}).read_mood(toneless).weight == 4.0
+
+
+def test_every_emoji_of_unicode_has_one_form_and_a_name() -> None:
+    parts_of_emoji = []
+    for sequence in emoji.EMOJI_DATA:
+        form = find_emoji(sequence)
+        assert form, sequence
+        assert find_emoji(form) == form, sequence
+        if not name_emoji(form):
+            parts_of_emoji.append(sequence)
+    # Only skin tones and hair, which are parts of other emoji, have no name.
+    assert len(parts_of_emoji) == 9
+    assert len(emoji.EMOJI_DATA) > 5_000
 
 
 def test_moods_have_signed_weights_and_the_shops_win() -> None:
