@@ -18,7 +18,7 @@ from dawnlist.lake.lake import Lake
 from dawnlist.model.repeats import DEFAULT_GAP, RepeatMode
 from dawnlist.model.splits import Splits
 from dawnlist.records import registry
-from dawnlist.schema import ITEMS_SCHEMA, VERDICTS_SCHEMA
+from dawnlist.schema import EVENTS_SCHEMA, ITEMS_SCHEMA, VERDICTS_SCHEMA
 from dawnlist.store.version_reports import VersionReport
 from tests.support.literal import AS_OF, CUTS, NO_VERDICTS, interactions, write_interactions
 
@@ -55,6 +55,53 @@ def test_pairs_are_cut_in_time(lake: Lake) -> None:
     assert splits.judged("holdout").tolist() == [0, 1]  # eve has no history
     assert splits.repeat_share("holdout") == 1 / 4
     assert (report["pairs"], report["holdout_users"], report["train_pairs"]) == (6, 2, 3)
+
+
+@pytest.mark.parametrize(
+    ("user", "item", "hours", "validation_truth", "holdout_truth"),
+    [
+        # ann met jam 30 hours before the end, in the validation, and oat 4 hours before it.
+        ("ann", "jam", 29.0, [0, 0, 0], [0, 1, 1]),
+        ("ann", "jam", 31.0, [1, 0, 0], [0, 1, 1]),  # she met it again after the dislike
+        ("ann", "jam", 23.0, [1, 0, 0], [0, 1, 1]),  # a dislike of the holdout is not known yet
+        ("ann", "oat", 3.0, [1, 0, 0], [0, 0, 1]),
+        ("ann", "oat", 4.0, [1, 0, 0], [0, 0, 1]),  # at the same time the dislike counts
+        ("ann", "oat", 5.0, [1, 0, 0], [0, 1, 1]),
+        ("ann", "oat", 0.0, [1, 0, 0], [0, 1, 1]),  # a dislike of the next day
+        ("bob", "oat", 3.0, [1, 0, 0], [0, 1, 1]),  # somebody else's
+    ],
+)
+def test_an_item_that_its_user_then_disliked_is_no_truth(
+    lake: Lake,
+    tmp_path: Path,
+    user: str,
+    item: str,
+    hours: float,
+    validation_truth: list[int],
+    holdout_truth: list[int],
+) -> None:
+    time = AS_OF - timedelta(hours=hours)
+    row = {
+        "event_id": "e", "event_type": "dislike", "user_id": user, "item_id": item, "event_time": time,
+        "event_date": time.date(), "received_time": time, "is_program": False, "stream_id": "1-0",
+    }  # fmt: skip
+    write_deltalake(lake.table_uri("events"), pa.Table.from_pylist([row], EVENTS_SCHEMA))
+    splits, report = build_splits(lake, 0, NO_VERDICTS, AS_OF, window_days=30)
+    assert splits.truth("validation").toarray()[0].tolist() == validation_truth
+    assert splits.truth("holdout").toarray()[0].tolist() == holdout_truth
+    assert report["disliked_pairs"] == 2 - sum(holdout_truth)
+    # What people met trains all the same, and a file keeps the marks.
+    assert splits.user_items("refit").weight.toarray().tolist() == [[1, 1, 3], [1, 0, 1], [0, 1, 0]]
+    splits.save(tmp_path / "splits")
+    loaded = Splits.load(tmp_path / "splits")
+    assert loaded.truth("holdout").toarray()[0].tolist() == holdout_truth
+    assert loaded.holdout_fingerprint == splits.holdout_fingerprint == report_fingerprint(splits)
+
+
+def report_fingerprint(splits: Splits) -> str:
+    """The fingerprint that was recorded when the splits were cut."""
+    fingerprint: str = splits.about["holdout"]
+    return fingerprint
 
 
 @pytest.mark.parametrize("mode", ["auto", "on", "off"])

@@ -12,14 +12,11 @@ from deltalake import write_deltalake
 from scipy.sparse import csr_matrix
 
 from dawnlist.als.engine import FitEngine
-from dawnlist.components.recommend.disliked_items import (
-    DISLIKED_DAYS,
-    find_disliked_items,
-    mark_disliked_pairs,
-)
+from dawnlist.components.recommend.disliked_items import find_disliked_items, mark_disliked_pairs
 from dawnlist.components.recommend.top_lists import build_top_lists
 from dawnlist.components.recommend.withdrawn_items import WithdrawnItems
 from dawnlist.components.train.fitting import fit_stage
+from dawnlist.events.disliked_pairs import DISLIKED_DAYS
 from dawnlist.lake.lake import Lake
 from dawnlist.model.config import ALSConfig
 from dawnlist.model.factor_model import FactorModel

@@ -50,6 +50,7 @@ def dataset(
             int(window_days),
             shop_settings.gate.min_users,
             shop_settings.lists.repeats,
+            shop_settings.source.events,
         )
         built_splits.save(Path(splits.path))
         record.update(report)

@@ -1,6 +1,9 @@
 """Build splits of the interactions table: its (user, item) pairs, without bots, cut in time."""
 
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -13,6 +16,7 @@ from dawnlist.components.dataset.repeat_gap import measure_repeat_gap
 from dawnlist.components.dataset.traffic import measure_traffic
 from dawnlist.components.dataset.verdicts import build_keep_filter
 from dawnlist.cuts import Cuts, format_iso
+from dawnlist.events.disliked_pairs import find_disliked_pairs
 from dawnlist.lake.interactions import scan_interactions
 from dawnlist.lake.lake import Lake
 from dawnlist.machine import scratch_duckdb
@@ -44,6 +48,7 @@ def build_splits(
     window_days: int,
     min_users: int = 0,
     repeats: RepeatMode = "auto",
+    event_names: Mapping[str, str] = MappingProxyType({}),
 ) -> tuple[Splits, dict[str, Any]]:
     """Build the splits of [as_of - window_days, as_of), and count what is in them.
 
@@ -58,6 +63,7 @@ def build_splits(
         min_users: Validation and holdout have as many days as it takes to judge so many users, see
             choose_cuts; with 0 they have one day each.
         repeats: Whether lists may hold items that the user has met.
+        event_names: The setting source.events, which may name dislikes.
 
     Raises:
         ValueError: No interactions remain to train on.
@@ -76,6 +82,7 @@ def build_splits(
         "repeat_gap": measure_repeat_gap(rows, cuts.validation_start, len(pairs)),
     }
     splits = _arrange_pairs(pairs, cuts, lineage)
+    splits = _mark_disliked_pairs(lake, splits, event_names)
     splits.about["holdout"] = splits.holdout_fingerprint
     if not splits.met(slice(2)).any():
         raise ValueError(_explain_empty_splits(cuts.train_end))
@@ -134,9 +141,33 @@ def _arrange_pairs(
     )
 
 
+def _mark_disliked_pairs(lake: Lake, splits: Splits, event_names: Mapping[str, str]) -> Splits:
+    """Mark the pairs whose users disliked the item by the end of validation and of the holdout."""
+    width = splits.shape[1]
+    pair_keys = splits.user_index.astype(np.int64) * width + splits.item_index
+    marks = []
+    for end in (splits.cuts.train_end, splits.cuts.as_of):
+        disliked = find_disliked_pairs(lake, end, event_names)
+        users = splits.user_ids.indices(disliked["user_id"])
+        items = splits.item_ids.indices(disliked["item_id"])
+        is_known = (users >= 0) & (items >= 0)
+        disliked_keys = users[is_known].astype(np.int64) * width + items[is_known]
+        marks.append(np.isin(pair_keys, disliked_keys))
+    if not np.any(marks):
+        return splits
+    return replace(splits, disliked=np.stack(marks))
+
+
 def _stack_parts(pairs: pa.Table, name: str) -> Any:
     """Stack the columns of the three parts, shape (3, pairs)."""
     return np.stack([pairs[f"{name}{part}"].to_numpy() for part in range(len(SPLIT_CONDITIONS))])
+
+
+def _count_disliked_pairs(splits: Splits) -> int:
+    """Count the pairs that are no truth of the holdout because their users disliked the item."""
+    if splits.disliked is None:
+        return 0
+    return int((splits.met(2) & splits.disliked[1]).sum())
 
 
 def _summarise_splits(splits: Splits) -> dict[str, Any]:
@@ -151,6 +182,7 @@ def _summarise_splits(splits: Splits) -> dict[str, Any]:
         "holdout_users": len(splits.judged("holdout")),
         "validation_days": (splits.cuts.train_end - splits.cuts.validation_start).days,
         "holdout_days": (splits.cuts.as_of - splits.cuts.train_end).days,
+        "disliked_pairs": _count_disliked_pairs(splits),
         "holdout_repeat_share": round(splits.repeat_share("holdout"), 4),
         "repeats": splits.about["repeats"],
         "repeat_gap_days": splits.repeat_gap,

@@ -56,6 +56,9 @@ def build_splits_table(facts: Facts) -> TextTable | None:
     if "holdout_repeat_share" in report:
         share = format_percent(report["holdout_repeat_share"])
         rows.append(["repeats in the holdout", share])
+    if report.get("disliked_pairs"):
+        disliked = format_count(report["disliked_pairs"])
+        rows.append(["met in the holdout, then disliked", disliked])
     cuts = facts.get_mapping("dataset", "cuts")
     for name, label in SPLIT_CUTS.items():
         if name in cuts:

@@ -61,6 +61,9 @@ class Splits:
     """Lineage: table version, counts, incumbent."""
     stock: ItemFeatures | None = None
     """What the items table says about the items; None without a table."""
+    disliked: BoolArray | None = None
+    """Shape (2, pairs): whether the user's last word on the item was a dislike, at the end of the
+    validation and at the end of the holdout. None stands for no dislikes."""
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -152,9 +155,12 @@ class Splits:
         """Build the matrix of the items that users met in the split.
 
         It has a row for each user; stored entries are 1. Items that the user had met before the
-        split are left out unless the lists may hold them.
+        split are left out unless the lists may hold them. So are items that the user met and then
+        disliked: who recommends them does no good.
         """
         is_truth = self.met(PERIODS_BEFORE[split])
+        if self.disliked is not None:
+            is_truth &= ~self.disliked[PERIODS_BEFORE[split] - 1]
         if not self.counts_repeats:
             is_truth &= ~self.is_repeat(split)
         return self._build_csr(is_truth, np.ones(int(is_truth.sum()), dtype=np.float32))
@@ -207,10 +213,16 @@ class Splits:
         folder.mkdir(parents=True, exist_ok=True)
         self.user_ids.save(folder / "user_ids.parquet", "user_id")
         self.item_ids.save(folder / "item_ids.parquet", "item_id")
+        pairs: dict[str, Any] = {
+            "user": self.user_index,
+            "item": self.item_index,
+            "weight": self.weight,
+            "last": self.last,
+        }
+        if self.disliked is not None:
+            pairs["disliked"] = self.disliked
         with (folder / "pairs.npz").open("wb") as file:
-            np.savez(
-                file, user=self.user_index, item=self.item_index, weight=self.weight, last=self.last
-            )
+            np.savez(file, **pairs)
         if self.stock:
             with (folder / "stock.npz").open("wb") as file:
                 np.savez(file, **dataclasses.asdict(self.stock))
@@ -244,6 +256,7 @@ class Splits:
                 cuts=Cuts(**cuts),
                 about=document["about"],
                 stock=_load_item_features(folder / "stock.npz"),
+                disliked=arrays.get("disliked"),
             )
 
 
