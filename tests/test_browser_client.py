@@ -1,6 +1,7 @@
 """The client for browsers in a real browser: page changes, no network, two tabs, blocked requests."""
 
 import contextlib
+import gzip
 import http.server
 import threading
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
+import redis
 
 from tests.support.chromium import Browser, Tab, chromium, needs_chromium, wait_until
 from tests.support.collecting import KEYS, collector, read_stream
@@ -184,6 +186,105 @@ def test_without_consent_no_id_of_the_browser_is_kept(
         assert tab.evaluate("localStorage.getItem('dawnlist-anonymous')") is None
 
 
+@pytest.mark.parametrize(
+    "wish",
+    [
+        "Object.defineProperty(navigator, 'doNotTrack', {value: '1'})",
+        "Object.defineProperty(navigator, 'globalPrivacyControl', {value: true})",
+    ],
+    ids=["do not track", "global privacy control"],
+)
+def test_who_asks_not_to_be_tracked_has_no_id(
+    browser: Browser, shop: str, service: httpx.Client, valkey: str, wish: str
+) -> None:
+    with page(browser, shop, service) as tab:
+        tab.go(f"{shop}/b")
+        tab.evaluate(f"localStorage.clear(); {wish}; 0")
+        start_client(tab, service)
+        tab.evaluate("client.track('click', {item: 'i1'})")
+        [click] = wait_for_events(valkey, 1)
+        assert click["consent"] is False and click["anonymous"].startswith("unknown-")
+        assert tab.evaluate("localStorage.getItem('dawnlist-anonymous')") is None
+
+
+def test_who_does_not_ask_has_an_id(
+    browser: Browser, shop: str, service: httpx.Client, valkey: str
+) -> None:
+    with page(browser, shop, service) as tab:
+        tab.go(f"{shop}/b")
+        tab.evaluate("Object.defineProperty(navigator, 'doNotTrack', {value: '0'}); 0")
+        start_client(tab, service)
+        tab.evaluate("client.track('click', {item: 'i1'})")
+        [click] = wait_for_events(valkey, 1)
+        assert "consent" not in click
+        assert click["anonymous"] == tab.evaluate("localStorage.getItem('dawnlist-anonymous')")
+
+
+def test_a_collector_that_has_too_much_is_asked_again_and_nothing_is_lost(
+    browser: Browser, shop: str, valkey: str
+) -> None:
+    with (
+        collector(valkey, browser_keys={"pk_shop": [shop]}, events_per_second=1) as service,
+        page(browser, shop, service) as tab,
+    ):
+        for number in range(6):  # a bucket holds two
+            tab.evaluate(f"client.track('click', {{item: 'i{number}'}}); client.flush(); 0")
+        wait_until(lambda: tab.evaluate("client.failures") > 0)
+        wait_until(lambda: tab.evaluate("client.events.length") == 0)
+        assert sorted(event["item"] for event in events(valkey)) == [f"i{n}" for n in range(6)]
+
+
+def test_a_collector_without_a_store_is_asked_again(
+    browser: Browser, shop: str, service: httpx.Client, valkey: str
+) -> None:
+    with page(browser, shop, service) as tab, redis.from_url(valkey) as store:
+        store.config_set("maxmemory", "1mb")  # full: each event is answered `retry`, with 503
+        tab.evaluate("client.track('click', {item: 'i1'}); 0")
+        try:
+            wait_until(lambda: tab.evaluate("client.failures") > 0)
+            assert tab.evaluate("client.events.length") == 1 and not events(valkey)
+        finally:
+            store.config_set("maxmemory", "0")
+        assert [event["item"] for event in wait_for_events(valkey, 1)] == ["i1"]
+
+
+@pytest.mark.parametrize(
+    ("chance", "retry_after", "failures", "milliseconds"),
+    [
+        (0.0, None, 0, 1_000),
+        (0.5, None, 0, 2_000),
+        (0.999, None, 0, 2_998),
+        (0.5, None, 4, 32_000),
+        (0.5, None, 5, 60_000),  # the bound
+        (0.5, None, 50, 60_000),
+        (0.0, 120, 0, 121_000),  # never earlier than the collector asks for
+        (0.999, 120, 0, 122_998),
+        (0.5, "soon", 0, 2_000),
+    ],
+)
+def test_the_time_to_the_next_try(
+    browser: Browser,
+    shop: str,
+    service: httpx.Client,
+    chance: float,
+    retry_after: int | str | None,
+    failures: int,
+    milliseconds: int,
+) -> None:
+    header = "" if retry_after is None else f"{{'retry-after': '{retry_after}'}}"
+    with page(browser, shop, service, ", flushMs: 1e9") as tab:
+        # The page's own functions are replaced: the time that the client would wait is the result.
+        tab.evaluate(
+            f"""window.waits = []; Math.random = () => {chance};
+            window.fetch = async () => new Response("", {{status: 429, headers: {header or "{}"}}});
+            client.track("click"); client.failures = {failures};
+            window.setTimeout = (action, wait) => {{ window.waits.push(wait); return 0; }};
+            client.flush(); 0"""
+        )
+        wait_until(lambda: tab.evaluate("window.waits.length") > 0)
+        assert tab.evaluate("window.waits[0]") == pytest.approx(milliseconds)
+
+
 def test_an_event_that_is_wrong_is_dropped_once(
     browser: Browser, shop: str, service: httpx.Client, valkey: str
 ) -> None:
@@ -197,3 +298,4 @@ def test_an_event_that_is_wrong_is_dropped_once(
 def test_the_client_is_small() -> None:
     file = Path(__file__).parents[1] / "serving" / "collector" / "client.js"
     assert len(file.read_bytes()) < 10_000
+    assert len(gzip.compress(file.read_bytes())) < 4_000

@@ -17,6 +17,17 @@ class CollectorSettings(Section):
 
     E.g. {pk_shop: [https://shop.example]}. Servers' keys are secrets: DAWNLIST_COLLECTOR_KEYS.
     """
+    browser_types: list[str] = Field(default_factory=list)
+    """The types of events that browsers' keys may send; empty allows all.
+
+    E.g. [view, click, cart, impression, mood, alias]: then purchases count from servers alone.
+    """
+    browser_users: bool = True
+    """Believe a browser's key that names the user of an event.
+
+    Everybody can read such a key and name any user. With false, browsers send anonymous ids alone,
+    and a server joins them to users by `alias` events after a login.
+    """
     events_per_second: float = Field(default=5000.0, gt=0)
     """Accept at most this many events a second with each key, in each process.
 
@@ -58,6 +69,17 @@ class CollectorSettings(Section):
     """A visit ends after so many minutes without an event."""
     alias_days: float = Field(default=30.0, gt=0, le=400)
     """Remember for so many days which user an anonymous id belongs to."""
+
+    @field_validator("browser_types")
+    @classmethod
+    def _check_browser_types(cls, event_types: list[str]) -> list[str]:
+        for event_type in event_types:
+            if not re.fullmatch(r"[a-z0-9][a-z0-9_.-]{0,63}", event_type):
+                raise ValueError(
+                    f"{event_type!r} is no type of an event: give names in small letters such as "
+                    "view or add_to_cart"
+                )
+        return event_types
 
     @field_validator("browser_keys")
     @classmethod

@@ -43,6 +43,8 @@ class RequestFacts:
     """ISO code of the country; empty if it is not known."""
     region: str
     """ISO code of the part of the country; empty if it is not known."""
+    is_browser: bool = False
+    """Whether the key is a browser's, which everybody can read."""
 
 
 class RefusedEventError(ValueError):

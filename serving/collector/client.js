@@ -173,11 +173,14 @@ export class DawnlistClient {
     }, delay);
   }
 
-  /** Double the time with each failure, and spread it so that browsers don't come back together. */
+  /**
+   * Double the time with each failure, and spread it so that browsers don't come back together.
+   * It is added to the seconds that the collector asks for.
+   */
   #computeDelay(retryAfter) {
     this.failures += 1;
     const delay = Math.min(MAX_DELAY_MS, 1000 * 2 ** Math.min(this.failures, 6));
-    return Math.max(1000 * (Number(retryAfter) || 0), delay) * (0.5 + Math.random());
+    return 1000 * (Number(retryAfter) || 0) + delay * (0.5 + Math.random());
   }
 
   #forget(events) {

@@ -16,6 +16,7 @@ from dawnlist.serving.collector.acceptance import (
 )
 from dawnlist.serving.collector.event_writer import EventGroup, EventStatus, EventWriter
 from dawnlist.serving.collector.privacy import DailySalts, hide_person
+from dawnlist.serving.collector.senders import BrowserRules
 from dawnlist.values import describe_value
 
 MAX_DEAD_LETTER_BYTES: Final = 4_000
@@ -33,6 +34,7 @@ class Intake:
     writer: EventWriter
     salts: DailySalts
     max_age_seconds: float
+    browser_rules: BrowserRules
 
     async def take_events(self, events: list[Any], request: RequestFacts) -> list[EventAnswer]:
         """Take events, and return what became of each, in their order."""
@@ -42,8 +44,9 @@ class Intake:
         for event in events:
             try:
                 record = build_record(event, request, self.max_age_seconds)
+                self._check_claims(event, request)
                 await self._hide_person_without_consent(record)
-                entry = (_compute_digest(event, record), serialise_record(record))
+                entry = (_compute_digest(event, record, request.sender), serialise_record(record))
             except RefusedEventError as error:
                 group.dead_letters.append((serialise_dead_event(event), str(error)))
                 outcomes.append((_read_event_id(event), str(error)))
@@ -56,19 +59,28 @@ class Intake:
         statuses = await self.writer.append(group)
         return _build_answers(outcomes, statuses, len(group.entries))
 
+    def _check_claims(self, event: Record, request: RequestFacts) -> None:
+        """Raise RefusedEventError if a browser claims what only a server may."""
+        if not request.is_browser:
+            return
+        reason = self.browser_rules.explain_refusal(event)
+        if reason is not None:
+            raise RefusedEventError(reason)
+
     async def _hide_person_without_consent(self, record: Record) -> None:
         if record.get("consent") is False:
             hide_person(record, await self.salts.get_salt(record["received"]))
 
 
-def _compute_digest(event: Record, record: Record) -> bytes:
+def _compute_digest(event: Record, record: Record, sender: str) -> bytes:
     """Compute what makes an event the same when it is sent again; empty if it has no id of its own.
 
-    An id that a sender uses again for another person, item or type is no repeat.
+    An id that a sender uses again for another person, item or type is no repeat, nor is one that
+    another sender has used: nobody can make the events of others duplicates by guessing their ids.
     """
     if not event.get("id"):
         return b""
-    parts = [event["id"], event["type"]]
+    parts = [sender, event["id"], event["type"]]
     parts += [record.get(name, "") for name in ("user", "anonymous", "item")]
     return hashlib.blake2b("\0".join(parts).encode(), digest_size=16).digest()
 

@@ -159,6 +159,7 @@ class CollectorRoutes:
             place.network,
             place.country,
             place.region,
+            self._senders.is_browser(sender),
         )
 
     def _answer_events(self, answers: list[EventAnswer], origin: str) -> Response:

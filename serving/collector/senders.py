@@ -9,7 +9,7 @@ import hashlib
 import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from dawnlist.serving.api_keys import read_key_digests
 
@@ -42,6 +42,10 @@ class Senders:
         digests = read_key_digests(environment, COLLECTOR_KEYS)
         server_keys = {f"server-{number}": digest for number, digest in enumerate(digests, 1)}
         return cls(server_keys, browser_keys)
+
+    def is_browser(self, sender: str) -> bool:
+        """Say whether the name of a sender is a browser's key."""
+        return sender in self.browser_keys
 
     @property
     def is_open(self) -> bool:
@@ -92,6 +96,30 @@ class Senders:
         if self.is_open:
             return True
         return any(origin in origins for origins in self.browser_keys.values())
+
+
+@dataclass(frozen=True, slots=True)
+class BrowserRules:
+    """What a browser's key may claim. Everybody can read such a key in a page and use it."""
+
+    event_types: frozenset[str]
+    """The types of events that it may send; empty if it may send all."""
+    may_name_users: bool
+    """Whether it may say which user an event is of."""
+
+    def explain_refusal(self, event: Mapping[str, Any]) -> str | None:
+        """Return why a browser may not send a valid event, in one line; None if it may."""
+        if self.event_types and event["type"] not in self.event_types:
+            return (
+                f"type: a browser's key may not send {event['type']!r}: send it from a server, or "
+                "add it to collector.browser_types"
+            )
+        if "user" in event and not self.may_name_users:
+            return (
+                "user: a browser's key may not say who the user is (collector.browser_users): "
+                "send the anonymous id, and join it to the user by an alias from a server"
+            )
+        return None
 
 
 class RateLimiter:

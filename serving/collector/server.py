@@ -20,7 +20,7 @@ from dawnlist.serving.collector.intake import Intake
 from dawnlist.serving.collector.places import PlaceFinder
 from dawnlist.serving.collector.privacy import DailySalts
 from dawnlist.serving.collector.routes import CollectorRoutes
-from dawnlist.serving.collector.senders import RateLimiter, Senders
+from dawnlist.serving.collector.senders import BrowserRules, RateLimiter, Senders
 from dawnlist.serving.collector.watch import StoreWatch, check_durability
 from dawnlist.settings import CollectorSettings
 from dawnlist.store.client import open_async_client
@@ -48,7 +48,8 @@ def build_collector(url: str, namespace: str, settings: CollectorSettings) -> St
     server = ServerEndpoint.from_url(url)
     writer = EventWriter(server, keys, settings.duplicate_minutes * 60)
     watch = StoreWatch(client, keys, writer, metrics, settings.max_memory_share)
-    intake = Intake(writer, DailySalts(client, keys), settings.max_age_days * 86_400)
+    rules = BrowserRules(frozenset(settings.browser_types), settings.browser_users)
+    intake = Intake(writer, DailySalts(client, keys), settings.max_age_days * 86_400, rules)
     limiter = RateLimiter(settings.events_per_second)
     routes = CollectorRoutes(intake, senders, limiter, places, watch, metrics)
 
