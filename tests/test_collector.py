@@ -325,7 +325,8 @@ def test_without_consent_no_id_and_no_network_leaves_the_collector(valkey: str) 
     event = {**VIEW, "session": "s1", "consent": False, "properties": {"mail": "a@b.c"}}
     with collector(valkey) as client:
         for agent in ("one", "one", "other"):
-            assert statuses(send(client, event, headers={"user-agent": agent})) == ["ok"]
+            headers = {"user-agent": agent, "origin": ORIGIN}
+            assert statuses(send(client, event, headers=headers)) == ["ok"]
         assert statuses(send(client, {**VIEW, "consent": True})) == ["ok"]
     first, again, other, agreed = read_stream(valkey, KEYS.accepted)
     assert first["anonymous"] == again["anonymous"] != other["anonymous"]

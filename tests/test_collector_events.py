@@ -14,7 +14,7 @@ from dawnlist.serving.collector.acceptance import (
 
 NOW = 1_767_225_600.0  # 2026-01-01T00:00:00Z
 WEEK = 7 * 86_400.0
-FACTS = RequestFacts(NOW, 0.0, "", "", "", "", "")
+FACTS = RequestFacts(NOW)
 
 
 def event(**fields: Any) -> dict[str, Any]:
@@ -152,7 +152,7 @@ def test_times_that_can_not_be_used_are_refused_or_now(time: Any, reason: str) -
 def test_the_times_of_a_slow_clock_are_corrected() -> None:
     """The sender's clock is an hour behind, and says so by the time of sending."""
     skew = compute_skew(NOW - 3600, NOW)
-    facts = RequestFacts(NOW, skew, "", "", "", "", "")
+    facts = RequestFacts(NOW, skew)
     made = build_record(event(time=NOW - 3610), facts, WEEK)
     assert made["time"] == NOW - 10
 

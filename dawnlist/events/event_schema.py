@@ -77,6 +77,14 @@ EVENT_SCHEMA: Final[dict[str, Any]] = {
             "description": "false: the person did not agree to be recognised. Ids are replaced by "
             "one that changes each day.",
         },
+        "agent": _describe_text(
+            "The user agent of the person, from a server alone; a page's own is known.", 1000
+        ),
+        "address": _describe_text(
+            "The IP address of the person, from a server alone; only its network and place are "
+            "kept.",
+            64,
+        ),
         "properties": {
             "type": "object",
             "maxProperties": MAX_PROPERTIES,

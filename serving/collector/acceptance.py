@@ -26,25 +26,34 @@ Record = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
+class PersonFacts:
+    """What the device of a person says about itself; empty texts for what is not known."""
+
+    agent: str = ""
+    """The header User-Agent."""
+    network: str = ""
+    """The network, /24 or /48."""
+    country: str = ""
+    """ISO code of the country."""
+    region: str = ""
+    """ISO code of the part of the country."""
+
+
+@dataclass(frozen=True, slots=True)
 class RequestFacts:
     """What is known about all events of one request."""
 
     received: float
     """When the request came, in seconds since 1970."""
-    skew: float
+    skew: float = 0.0
     """Seconds that the sender's clock is behind; 0 if it did not say when it sent the request."""
-    sender: str
+    sender: str = ""
     """The name of the key; empty if none is asked for."""
-    agent: str
-    """The header User-Agent."""
-    network: str
-    """The sender's network, /24 or /48; empty if it is not known."""
-    country: str
-    """ISO code of the country; empty if it is not known."""
-    region: str
-    """ISO code of the part of the country; empty if it is not known."""
     is_browser: bool = False
     """Whether the key is a browser's, which everybody can read."""
+    person: PersonFacts | None = None
+    """What the request says about the person; None if a server sent it, whose agent and address are
+    not those of the people whose events it sends."""
 
 
 class RefusedEventError(ValueError):
@@ -73,8 +82,22 @@ def build_record(event: Any, request: RequestFacts, max_age_seconds: float) -> R
     _check_properties(event)
     record["time"] = _correct_time(event, request, max_age_seconds)
     record["received"] = request.received
-    _add_request_facts(record, request)
+    if request.sender:
+        record["sender"] = request.sender
     return record
+
+
+def add_person_facts(record: Record, person: PersonFacts) -> None:
+    """Add what is known about the person's device and place to a record."""
+    facts = {
+        "agent": person.agent,
+        "network": person.network,
+        "country": person.country,
+        "region": person.region,
+    }
+    for name, value in facts.items():
+        if value:
+            record[name] = value
 
 
 def _normalise_event_id(name: str, value: str | int | float) -> str:
@@ -166,16 +189,3 @@ def compute_skew(sent: Any, received: float) -> float:
     if abs(skew) < LEAST_SKEW_SECONDS:
         return 0.0
     return skew
-
-
-def _add_request_facts(record: Record, request: RequestFacts) -> None:
-    facts = {
-        "sender": request.sender,
-        "agent": request.agent,
-        "network": request.network,
-        "country": request.country,
-        "region": request.region,
-    }
-    for name, value in facts.items():
-        if value:
-            record[name] = value

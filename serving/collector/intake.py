@@ -15,6 +15,8 @@ from dawnlist.serving.collector.acceptance import (
     serialise_record,
 )
 from dawnlist.serving.collector.event_writer import EventGroup, EventStatus, EventWriter
+from dawnlist.serving.collector.people_facts import ADDRESS_FIELD, complete_record
+from dawnlist.serving.collector.places import PlaceFinder
 from dawnlist.serving.collector.privacy import DailySalts, hide_person
 from dawnlist.serving.collector.senders import BrowserRules
 from dawnlist.values import describe_value
@@ -35,6 +37,7 @@ class Intake:
     salts: DailySalts
     max_age_seconds: float
     browser_rules: BrowserRules
+    places: PlaceFinder
 
     async def take_events(self, events: list[Any], request: RequestFacts) -> list[EventAnswer]:
         """Take events, and return what became of each, in their order."""
@@ -45,6 +48,7 @@ class Intake:
             try:
                 record = build_record(event, request, self.max_age_seconds)
                 self._check_claims(event, request)
+                complete_record(record, request, self.places)
                 await self._hide_person_without_consent(record)
                 entry = (_compute_digest(event, record, request.sender), serialise_record(record))
             except RefusedEventError as error:
@@ -93,7 +97,12 @@ def _read_event_id(event: Any) -> str:
 
 
 def serialise_dead_event(event: Any) -> bytes:
-    """Return the beginning of an event that was dropped, as JSON; or a description as a JSON text."""
+    """Return the beginning of an event that was dropped, as JSON; or a description as a JSON text.
+
+    The address of a person is left out, as it goes no further than the collector.
+    """
+    if isinstance(event, dict) and ADDRESS_FIELD in event:
+        event = {name: value for name, value in event.items() if name != ADDRESS_FIELD}
     try:
         data = orjson.dumps(event)
     except orjson.JSONEncodeError:  # nested deeper than orjson writes

@@ -6,6 +6,17 @@ from typing import Any, Final
 from dawnlist.events.event_schema import EVENT_SCHEMA
 from dawnlist.serving.collector.bodies import MAX_EVENTS
 
+PICTURE_FIELDS: Final = (
+    "id",
+    "type",
+    "user",
+    "anonymous",
+    "item",
+    "placement",
+    "recommendation",
+    "mood",
+)
+"""The fields of an event that the address of a picture may have."""
 _ANSWER: Final[dict[str, Any]] = {
     "type": "object",
     "required": ["status"],
@@ -103,7 +114,7 @@ def _describe_picture_route() -> dict[str, Any]:
         "summary": "Send one event by the address of a picture, as mails do.",
         "parameters": [
             {"name": name, "in": "query", "schema": {"type": "string"}}
-            for name in ("key", "type", "user", "anonymous", "item", "id", "placement", "mood")
+            for name in ("key", *PICTURE_FIELDS)
         ],
         "responses": {
             "200": {"description": "A picture of one pixel.", "content": {"image/gif": {}}}

@@ -48,8 +48,18 @@ class DailySalts:
 
 def hide_person(record: Record, salt: bytes) -> None:
     """Remove what identifies a person from a record, and give it the id of the day."""
-    person = "\n".join((record.get("network", ""), record.get("agent", "")))
-    digest = hashlib.blake2b(person.encode(), key=salt, digest_size=12).hexdigest()
+    digest = hashlib.blake2b(_describe_person(record), key=salt, digest_size=12).hexdigest()
     for name in ("user", "session", "network", "properties"):
         record.pop(name, None)
     record["anonymous"] = UNKNOWN_PREFIX + digest
+
+
+def _describe_person(record: Record) -> bytes:
+    """Return what tells people apart on one day: their network and agent, or else the ids that a
+    server gave them. Nobody is taken for somebody else of whom as little is known."""
+    device = (record.get("network", ""), record.get("agent", ""))
+    ids = (record.get("user", ""), record.get("anonymous", ""))
+    for parts in (device, ids):
+        if any(parts):
+            return "\n".join(parts).encode()
+    return secrets.token_bytes(SALT_BYTES)

@@ -3,6 +3,7 @@
 import base64
 import functools
 import time
+from dataclasses import replace
 from importlib import resources
 from typing import Any, Final
 
@@ -20,13 +21,13 @@ from dawnlist.serving.collector.bodies import BodyError, parse_batch, read_body
 from dawnlist.serving.collector.counts import CollectorMetrics
 from dawnlist.serving.collector.event_writer import EventStatus
 from dawnlist.serving.collector.intake import EventAnswer, Intake
-from dawnlist.serving.collector.openapi import build_openapi_document
+from dawnlist.serving.collector.openapi import PICTURE_FIELDS, build_openapi_document
+from dawnlist.serving.collector.people_facts import describe_requesting_person
 from dawnlist.serving.collector.places import PlaceFinder
 from dawnlist.serving.collector.senders import RateLimiter, Senders, UnknownSenderError
 from dawnlist.serving.collector.watch import StoreWatch
 
 RETRY_AFTER_SECONDS: Final = 5
-MAX_AGENT_LENGTH: Final = 1_000
 PICTURE: Final = base64.b64decode("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7")
 """A GIF of one transparent pixel."""
 PREFLIGHT_SECONDS: Final = 86_400
@@ -34,17 +35,6 @@ CLIENT_SECONDS: Final = 3_600
 """Browsers ask for the client again after this many seconds."""
 CLIENT_TYPES: Final = {"client.js": "text/javascript", "client.d.ts": "text/plain"}
 """The client's files and their media types."""
-PICTURE_FIELDS: Final = (
-    "id",
-    "type",
-    "user",
-    "anonymous",
-    "item",
-    "placement",
-    "recommendation",
-    "mood",
-)
-"""The fields of an event that the address of a picture may have."""
 
 
 class CollectorRoutes:
@@ -75,6 +65,8 @@ class CollectorRoutes:
             key = request.headers.get("x-api-key") or request.query_params.get("key") or ""
             sender = self._senders.identify_sender(str(batch.get("key") or key), origin)
             facts = self._collect_facts(request, sender, batch.get("sent_at"))
+            if not self._is_server(sender, origin):
+                facts = self._add_person(facts, request)
         except BodyError as error:
             return self._answer_error(error.status, str(error), origin)
         except UnknownSenderError as error:
@@ -103,7 +95,7 @@ class CollectorRoutes:
             wait = self._limiter.take_tokens(sender, 1, time.monotonic())
             if wait > 0:
                 raise UnknownSenderError("too many events for this key")
-            facts = self._collect_facts(request, sender, None)
+            facts = self._add_person(self._collect_facts(request, sender, None), request)
             [answer] = await self._intake.take_events([event], facts)
             self._metrics.count_events([answer["status"]])
             headers["x-event-status"] = answer["status"]
@@ -149,18 +141,18 @@ class CollectorRoutes:
 
     def _collect_facts(self, request: Request, sender: str, sent_at: Any) -> RequestFacts:
         received = time.time()
-        peer = request.client.host if request.client else ""
-        place = self._places.find_place(peer, request.headers)
-        return RequestFacts(
-            received,
-            compute_skew(sent_at, received),
-            sender,
-            request.headers.get("user-agent", "")[:MAX_AGENT_LENGTH],
-            place.network,
-            place.country,
-            place.region,
-            self._senders.is_browser(sender),
-        )
+        skew = compute_skew(sent_at, received)
+        return RequestFacts(received, skew, sender, self._senders.is_browser(sender))
+
+    def _is_server(self, sender: str, origin: str) -> bool:
+        """Say whether a server sent the request: by its key or, where none is asked for, because it
+        names no page."""
+        if self._senders.is_open:
+            return not origin
+        return not self._senders.is_browser(sender)
+
+    def _add_person(self, facts: RequestFacts, request: Request) -> RequestFacts:
+        return replace(facts, person=describe_requesting_person(request, self._places))
 
     def _answer_events(self, answers: list[EventAnswer], origin: str) -> Response:
         statuses = [answer["status"] for answer in answers]

@@ -49,7 +49,8 @@ def build_collector(url: str, namespace: str, settings: CollectorSettings) -> St
     writer = EventWriter(server, keys, settings.duplicate_minutes * 60)
     watch = StoreWatch(client, keys, writer, metrics, settings.max_memory_share)
     rules = BrowserRules(frozenset(settings.browser_types), settings.browser_users)
-    intake = Intake(writer, DailySalts(client, keys), settings.max_age_days * 86_400, rules)
+    salts = DailySalts(client, keys)
+    intake = Intake(writer, salts, settings.max_age_days * 86_400, rules, places)
     limiter = RateLimiter(settings.events_per_second)
     routes = CollectorRoutes(intake, senders, limiter, places, watch, metrics)
 
