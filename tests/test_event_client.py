@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -10,11 +11,14 @@ from typing import Any
 
 import httpx
 import pytest
+import redis
 
 from dawnlist.clients import event_client, event_requests
 from dawnlist.clients.event_client import EventClient, EventCounts
 from dawnlist.clients.event_requests import EventRequest, post_events
-from tests.support.collecting import KEYS, collector, count_entries, read_stream
+from dawnlist.serving.collector import routes
+from tests.support.chromium import wait_until
+from tests.support.collecting import KEYS, collector, collector_at, count_entries, read_stream
 from tests.support.servers import NOBODY, listening
 
 
@@ -95,6 +99,62 @@ def test_closing_tries_once_more_while_the_client_pauses(
         assert failed.wait(60)
         client.close(60)
     assert client.counts == EventCounts(sent=1, ok=1)
+
+
+def test_a_collector_that_restarts_loses_no_event(
+    valkey: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(event_client, "FIRST_BACKOFF_SECONDS", 0.01)
+    with socket.socket() as reserved:
+        # Bound and not listening: nobody else gets the port while the collector is away.
+        reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        reserved.bind(("127.0.0.1", 0))
+        port = reserved.getsockname()[1]
+        client = EventClient(f"http://127.0.0.1:{port}", batch_seconds=0.0)
+        for restart in range(3):
+            client.send("view", user=f"away-{restart}", item="i1")
+            with collector_at(valkey, port):
+                client.send("view", user=f"up-{restart}", item="i1")
+                assert client.flush(60)
+        client.close()
+    assert client.counts == EventCounts(sent=6, ok=6)
+    users = sorted(record["user"] for record in read_stream(valkey, KEYS.accepted))
+    assert users == [f"{state}-{restart}" for state in ("away", "up") for restart in range(3)]
+
+
+def test_a_full_collector_is_asked_again_until_it_has_room(
+    valkey: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(event_client, "FIRST_BACKOFF_SECONDS", 0.01)
+    monkeypatch.setattr(routes, "RETRY_AFTER_SECONDS", 0)
+    with collector(valkey) as server, redis.from_url(valkey) as store:
+        store.config_set("maxmemory", "1mb")
+        try:
+            client = EventClient(address(server), batch_seconds=0.0)
+            client.send("view", user="u1", item="i1")
+            wait_until(lambda: 'status="retry"' in server.get("/metrics").text)
+            assert count_entries(valkey, KEYS.accepted) == 0
+        finally:
+            store.config_set("maxmemory", "0")
+        assert client.flush(60)
+        client.close()
+    assert client.counts == EventCounts(sent=1, ok=1)
+    assert count_entries(valkey, KEYS.accepted) == 1
+
+
+def test_a_collector_that_limits_the_rate_gets_all_events_in_the_end(
+    valkey: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(event_client, "FIRST_BACKOFF_SECONDS", 0.01)
+    with collector(valkey, events_per_second=2) as server:
+        client = EventClient(address(server), batch_seconds=0.0)
+        for number in range(7):
+            client.send("view", user=f"u{number}", item="i1")
+            client.flush(0.01)
+        assert client.flush(60)
+        client.close()
+    assert client.counts == EventCounts(sent=7, ok=7)
+    assert count_entries(valkey, KEYS.accepted) == 7
 
 
 def test_a_full_queue_and_a_collector_that_is_away_never_block(

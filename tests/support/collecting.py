@@ -28,11 +28,20 @@ def collector(url: str, **settings: Any) -> Iterator[httpx.Client]:
 
 
 @contextlib.contextmanager
-def serving(app: Starlette) -> Iterator[httpx.Client]:
+def collector_at(url: str, port: int) -> Iterator[httpx.Client]:
+    """A client of a collector at a port that the caller has bound with SO_REUSEPORT."""
+    with serving(build_collector(url, "shop", CollectorSettings()), port) as client:
+        yield client
+
+
+@contextlib.contextmanager
+def serving(app: Starlette, port: int = 0) -> Iterator[httpx.Client]:
     """A client of an application that runs on uvicorn in a thread."""
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="on"))
     with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
+        if port:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        listener.bind(("127.0.0.1", port))
         thread = threading.Thread(target=server.run, args=([listener],))
         thread.start()
         while not server.started and thread.is_alive():
