@@ -49,14 +49,16 @@ def a_customer() -> str:
 
 
 @contextlib.contextmanager
-def background(name: str, ready: str, *words: str) -> Iterator[str]:
+def background(name: str, ready: str, *words: str, takes_home: bool = True) -> Iterator[str]:
     """Run a server of dawnlist on a free port until its address `ready` answers; yield its URL, then stop it."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    print(f"\n$ dawnlist {name} --port {port} {' '.join(words)} --home {HOME} &", flush=True)
+    if takes_home:
+        words = (*words, "--home", str(HOME))
+    print(f"\n$ dawnlist {name} --port {port} {' '.join(words)} &", flush=True)
     with (HOME / f"{name}.log").open("w") as log:
-        command_line = [*DAWNLIST, name, "--port", str(port), *words, "--home", str(HOME)]
+        command_line = [*DAWNLIST, name, "--port", str(port), *words]
         server = subprocess.Popen(command_line, stdout=log, stderr=log)
     url = f"http://127.0.0.1:{port}"
     try:

@@ -7,6 +7,7 @@ import re
 SOURCE_PASSWORD = "DAWNLIST_SOURCE_PASSWORD"
 REDIS_PASSWORD = "DAWNLIST_REDIS_PASSWORD"
 API_KEY = "DAWNLIST_API_KEY"
+COLLECTOR_KEYS = "DAWNLIST_COLLECTOR_KEYS"
 JWT_KEY = "DAWNLIST_JWT_KEY"
 NOTIFY_URLS = "DAWNLIST_NOTIFY_URLS"
 MODEL_REGISTRY_TOKEN = "DAWNLIST_MODEL_REGISTRY_TOKEN"
@@ -85,11 +86,3 @@ def format_error(error: object) -> str:
 def replace_unprintable(text: str) -> str:
     """Replace each unprintable character, which a terminal might act on, by a question mark."""
     return "".join(character if character.isprintable() else "?" for character in text)
-
-
-def read_password(variable: str) -> str | None:
-    """Return the password from an environment variable; None if it is unset or empty.
-
-    A pod whose optional secret is missing has an empty variable.
-    """
-    return os.environ.get(variable) or None

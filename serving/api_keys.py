@@ -3,15 +3,17 @@
 import hashlib
 from collections.abc import Mapping
 
+from dawnlist.secret_values import read_secret
+
 
 def read_stripped(environment: Mapping[str, str], variable: str) -> str | None:
-    """Return a variable without blanks around it; None if it is unset or empty.
+    """Return a secret without blanks around it; None if there is none.
 
     Raises:
-        ValueError: the variable holds only blanks.
+        ValueError: it holds only blanks, or can't be read.
     """
-    value = environment.get(variable)
-    if not value:
+    value = read_secret(variable, environment)
+    if value is None:
         return None
     if not value.strip():
         raise ValueError(f"{variable} is set, but holds only blanks: give a value, or unset it")

@@ -5,8 +5,8 @@ from typing import Any
 import httpx
 import pytest
 
-from dawnlist.serving.collector.senders import COLLECTOR_KEYS
 from dawnlist.settings import CollectorSettings
+from dawnlist.urls import COLLECTOR_KEYS
 from tests.support.collecting import KEYS, collector, count_entries, read_stream, send, statuses
 
 ORIGIN = "https://shop.example"

@@ -14,10 +14,11 @@ import redis
 from dawnlist.lake.lake import Lake
 from dawnlist.serving.collector.bodies import MAX_BODY_BYTES
 from dawnlist.serving.collector.event_writer import EventWriter
-from dawnlist.serving.collector.senders import COLLECTOR_KEYS, RateLimiter, Senders
+from dawnlist.serving.collector.senders import RateLimiter, Senders
 from dawnlist.serving.collector.server import CLUSTER_ADVICE
 from dawnlist.serving.collector.watch import check_durability, compute_memory_share
 from dawnlist.store.client import open_async_client
+from dawnlist.urls import COLLECTOR_KEYS
 from tests.support.collecting import KEYS, collector, count_entries, read_stream, send, statuses
 from tests.support.stores import valkey_of
 

@@ -750,6 +750,24 @@ def test_secrets_that_lack_keys_are_told(api: KubeApi, deploy: Callable[..., Don
     )
 
 
+def test_keys_that_are_mounted_as_files_are_told_too(
+    api: KubeApi, deploy: Callable[..., Done]
+) -> None:
+    def mounting(secret: str, optional: bool) -> dict[str, Any]:
+        items = [{"key": key, "path": key} for key in ("A", "B")]
+        return {
+            "name": secret,
+            "secret": {"secretName": secret, "optional": optional, "items": items},
+        }
+
+    one = workload()
+    one["spec"]["template"]["spec"]["volumes"] = [mounting("own", True), mounting("must", False)]
+    assert deploy(one, "--dry-run").err == [
+        "! secret/own is not there; optional: A, B",
+        "! secret/must lacks A, B: pods that need it won't start",
+    ]
+
+
 def test_what_hangs_is_told_with_its_reasons(
     api: KubeApi, deploy: Callable[..., Done], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -28,8 +28,16 @@ from dawnlist.pipelines.placement import (
     PIPELINE_SECRET,
     SETTINGS_CONFIG_MAP,
 )
+from dawnlist.secret_values import SECRETS_FOLDER
 from dawnlist.settings import Settings
-from dawnlist.urls import API_KEY, JWT_KEY, NOTIFY_URLS, REDIS_PASSWORD, refuse_password
+from dawnlist.urls import (
+    API_KEY,
+    COLLECTOR_KEYS,
+    JWT_KEY,
+    NOTIFY_URLS,
+    REDIS_PASSWORD,
+    refuse_password,
+)
 from tests.support.kfp_api import Kubeflow, dawnlist
 from tests.support.rendered import (
     COMPONENTS,
@@ -106,6 +114,25 @@ def secrets(container: Tree) -> set[str]:
     return names
 
 
+def secret_files(pod: Pod) -> set[str]:
+    """The keys of the optional secret that a pod's one container gets as files of the folder of secrets."""
+    (container,) = pod.containers
+    keys: set[str] = set()
+    for volume in pod.spec.get("volumes", ()):
+        if "secret" not in volume:
+            continue
+        assert (volume["secret"]["secretName"], volume["secret"]["optional"]) == (
+            PIPELINE_SECRET,
+            True,
+        )
+        assert all(item["key"] == item["path"] for item in volume["secret"]["items"])
+        (mount,) = (mount for mount in container["volumeMounts"] if mount["name"] == volume["name"])
+        assert mount["readOnly"]
+        assert {"name": SECRETS_FOLDER, "value": mount["mountPath"]} in container["env"]
+        keys |= {item["key"] for item in volume["secret"]["items"]}
+    return keys
+
+
 @pytest.mark.parametrize("layer", LAYERS, ids="+".join)
 def test_every_object_is_what_its_schema_says(layer: tuple[str, ...]) -> None:
     assert {
@@ -128,6 +155,7 @@ def test_the_page_names_every_component_key_and_account() -> None:
     asked = set().union(
         *(secrets(container) for pod in pods(trees) for container in pod.containers)
     )
+    asked |= secret_files(pod_of(trees, "InferenceService/dawnlist"))
     assert [name for name in (*COMPONENTS, *accounts) if f"| `{name}` |" not in page] == []
     assert [name for name in (*asked, *shop(trees)) if f"`{name}`" not in page] == []
 
@@ -227,9 +255,26 @@ def test_the_image_is_that_of_the_steps() -> None:
 
 
 def test_passwords_come_from_the_optional_secret_of_the_steps(built: list[Tree]) -> None:
-    assert secrets(server(built)) == {REDIS_PASSWORD, API_KEY, JWT_KEY, NOTIFY_URLS}
+    predictor = pod_of(built, "InferenceService/dawnlist")
+    assert secret_files(predictor) == {REDIS_PASSWORD, API_KEY, JWT_KEY, NOTIFY_URLS}
+    assert secrets(server(built)) == set()
     assert secrets(job(built, "dawnlist-housekeeping")) == {*LAKE_KEYS, NOTIFY_URLS}
     assert secrets(job(built, "dawnlist-submit")) == set()
+
+
+def test_the_parts_of_the_collector_get_their_secrets_as_files() -> None:
+    built = rendered(OVERLAYS[0], "collector")
+    expected = {
+        "dawnlist-collector": {REDIS_PASSWORD, COLLECTOR_KEYS},
+        "dawnlist-events-worker": {REDIS_PASSWORD},
+        "dawnlist-firehose": {REDIS_PASSWORD},
+    }
+    files = {pod.owner.partition("/")[2]: pod for pod in pods(built)}
+    for name, keys in expected.items():
+        assert secret_files(files[name]) == keys
+        (container,) = files[name].containers
+        # Libraries read the keys of a lake on S3 from variables.
+        assert secrets(container) <= set(LAKE_KEYS)
 
 
 def test_serve_takes_the_arguments(built: list[Tree]) -> None:

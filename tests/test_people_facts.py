@@ -6,7 +6,7 @@ import orjson
 import pytest
 import redis
 
-from dawnlist.serving.collector.senders import COLLECTOR_KEYS
+from dawnlist.urls import COLLECTOR_KEYS
 from tests.support.collecting import KEYS, collector, read_stream, send, statuses
 
 ORIGIN = "https://shop.example"

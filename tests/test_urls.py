@@ -4,7 +4,7 @@ import os
 import pytest
 
 from dawnlist.store.client import check_store_url
-from dawnlist.urls import format_error, mask_passwords, read_password, refuse_password
+from dawnlist.urls import format_error, mask_passwords, refuse_password
 
 
 def test_a_password_in_a_url_is_refused_and_not_repeated() -> None:
@@ -70,11 +70,6 @@ def test_a_masked_password_is_still_a_password() -> None:
 
 def test_a_password_in_the_value_of_another_parameter_is_masked() -> None:
     assert mask_passwords("?next=http://h/?mytoken2=abc&a=1") == "?next=http://h/?mytoken2=***&a=1"
-
-
-def test_an_absent_optional_secret_is_no_password(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("DAWNLIST_SOURCE_PASSWORD", "")
-    assert read_password("DAWNLIST_SOURCE_PASSWORD") is None
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,8 @@ import adbc_driver_manager
 import pyarrow as pa
 import sqlalchemy as sa
 
-from dawnlist.urls import SOURCE_PASSWORD, mask_passwords, read_password
+from dawnlist.secret_values import read_secret
+from dawnlist.urls import SOURCE_PASSWORD, mask_passwords
 
 _DENIED = {"42501", 1142, 1143, 229}
 """No SELECT right: the SQLSTATE of PostgreSQL, the numbers of MySQL and of SQL Server."""
@@ -93,5 +94,5 @@ def _read_error_line(error: Any) -> str:
         message = message.decode(errors="replace")
     text = str(message).strip() or "no reason given"
     line = text.splitlines()[0]
-    password = read_password(SOURCE_PASSWORD)
+    password = read_secret(SOURCE_PASSWORD)
     return line.replace(password, "***") if password else line

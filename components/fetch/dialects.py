@@ -8,8 +8,9 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import INET
 
 from dawnlist.components.fetch.driver_values import BLOB_MARK
+from dawnlist.secret_values import read_secret
 from dawnlist.settings import SourceSettings
-from dawnlist.urls import SOURCE_PASSWORD, mask_passwords, read_password
+from dawnlist.urls import SOURCE_PASSWORD, mask_passwords
 
 SOURCE_CONNECT_SECONDS = 10
 DATABASE_URL_FORMS = "sqlite:///FILE, postgresql://USER@HOST/DATABASE, mysql://… or mssql://…"
@@ -61,7 +62,7 @@ def parse_database_url(url: str) -> sa.URL:
         return sa.URL.create("sqlite", database=database, query={"mode": "ro", "uri": "true"})
     scheme = url.partition("://")[0].partition("+")[0]
     driver = _DRIVERS[scheme]
-    parsed = parsed.set(drivername=driver, password=read_password(SOURCE_PASSWORD))
+    parsed = parsed.set(drivername=driver, password=read_secret(SOURCE_PASSWORD))
     if driver.startswith("postgresql"):
         parsed = parsed.set(query={**_LIBPQ, **parsed.query})
     return parsed

@@ -6,7 +6,6 @@ can't add a plain text of our own to the HTML, and does not say why sending fail
 
 import hashlib
 import logging
-import os
 import re
 import smtplib
 import ssl
@@ -18,6 +17,7 @@ from typing import Any, Final, Protocol
 
 from dawnlist.messages.masking import anonymise_text
 from dawnlist.messages.message import Message, build_mime_message
+from dawnlist.secret_values import read_secret
 from dawnlist.urls import NOTIFY_URLS, format_error
 
 SEND_TIMEOUT_SECONDS: Final = 30.0
@@ -145,7 +145,7 @@ def parse_channels(urls: str | None = None) -> tuple[list[Channel], list[str]]:
         The channels, and an error message for each URL that can't be read.
     """
     if urls is None:
-        urls = os.environ.get(NOTIFY_URLS, "")
+        urls = read_secret(NOTIFY_URLS) or ""
     if not urls.split():
         return [], []
     import apprise

@@ -11,8 +11,10 @@ from collections.abc import Iterable
 from ipaddress import ip_address
 from typing import Any, Final
 
+from dawnlist.secret_values import read_secret
 from dawnlist.urls import (
     API_KEY,
+    COLLECTOR_KEYS,
     JWT_KEY,
     MLFLOW_PASSWORD,
     MLFLOW_TOKEN,
@@ -26,10 +28,10 @@ from dawnlist.urls import (
 MASK: Final = "***"
 SECRET_VARIABLES: Final = (
     SOURCE_PASSWORD, REDIS_PASSWORD, API_KEY, JWT_KEY, NOTIFY_URLS, "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN",
-    MODEL_REGISTRY_TOKEN, MLFLOW_TOKEN, MLFLOW_PASSWORD,
+    MODEL_REGISTRY_TOKEN, MLFLOW_TOKEN, MLFLOW_PASSWORD, COLLECTOR_KEYS,
 )  # fmt: skip
 """Environment variables whose values are masked wherever they occur."""
-SECRET_SEPARATORS: Final = {NOTIFY_URLS: r"\s+", API_KEY: r"\s*,\s*"}
+SECRET_SEPARATORS: Final = {NOTIFY_URLS: r"\s+", API_KEY: r"\s*,\s*", COLLECTOR_KEYS: r"\s*,\s*"}
 """The separators of the variables that hold several values; each value is masked.
 
 The other variables hold one value, which may contain blanks.
@@ -109,11 +111,19 @@ def _read_secrets() -> Iterable[str]:
     """
     secrets: set[str] = set()
     for name in SECRET_VARIABLES:
-        value = os.environ.get(name, "").strip()
+        value = _read_value(name)
         separator = SECRET_SEPARATORS.get(name)
         values = re.split(separator, value) if separator else [value]
         secrets.update(secret for secret in values if len(secret) >= MIN_SECRET_LENGTH)
     return sorted(secrets, key=len, reverse=True)
+
+
+def _read_value(name: str) -> str:
+    """Return the value of a secret; empty if there is none that could be in a text."""
+    try:
+        return (read_secret(name) or "").strip()
+    except ValueError:  # who needs it is told; what can't be read is in no text
+        return os.environ.get(name, "").strip()
 
 
 def _mask_token(match: re.Match[str]) -> str:

@@ -1,7 +1,6 @@
 """Log a run's parameters and metrics to an MLflow tracking server, through its REST API (2.x, 3.x)."""
 
 import math
-import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,7 +8,8 @@ from datetime import datetime
 from typing import Any, Final, Literal
 
 from dawnlist.records.rest_api import RestApi
-from dawnlist.urls import MLFLOW_PASSWORD, MLFLOW_TOKEN, MLFLOW_USERNAME, read_password
+from dawnlist.secret_values import read_secret
+from dawnlist.urls import MLFLOW_PASSWORD, MLFLOW_TOKEN, MLFLOW_USERNAME
 
 API_ROOT: Final = "/api/2.0/mlflow"
 RUN_TAG: Final = "dawnlist.run"
@@ -58,7 +58,7 @@ def log_run(url: str, experiment: str, tracked: TrackedRun) -> str:
     Raises:
         RestApiError: The server does not answer, or refuses.
     """
-    with RestApi(url, read_password(MLFLOW_TOKEN), _read_basic_auth()) as api:
+    with RestApi(url, read_secret(MLFLOW_TOKEN), _read_basic_auth()) as api:
         experiment_id = _find_or_create_experiment(api, experiment)
         entry_id = _find_or_create_entry(api, experiment_id, tracked)
         batch = {
@@ -73,7 +73,7 @@ def log_run(url: str, experiment: str, tracked: TrackedRun) -> str:
 
 
 def _read_basic_auth() -> tuple[str, str] | None:
-    user, password = os.environ.get(MLFLOW_USERNAME), read_password(MLFLOW_PASSWORD)
+    user, password = read_secret(MLFLOW_USERNAME), read_secret(MLFLOW_PASSWORD)
     if user and password:
         return user, password
     return None

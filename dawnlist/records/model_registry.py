@@ -11,7 +11,8 @@ from typing import Any, Final
 from dawnlist.lake.lake import Lake
 from dawnlist.records.registry import Publication, list_recent_publications
 from dawnlist.records.rest_api import JsonObject, RestApi
-from dawnlist.urls import MODEL_REGISTRY_TOKEN, read_password
+from dawnlist.secret_values import read_secret
+from dawnlist.urls import MODEL_REGISTRY_TOKEN
 
 API_ROOTS: Final = ("/api/model_registry/v1", "/api/model_registry/v1alpha3")
 """The API's versions, the newest first. Older releases have only the second one."""
@@ -39,7 +40,7 @@ def register_publications(lake: Lake, url: str, shop: str) -> str:
     if not publications:
         return ""
     model_name = f"dawnlist-{shop}"
-    with RestApi(url, read_password(MODEL_REGISTRY_TOKEN)) as api:
+    with RestApi(url, read_secret(MODEL_REGISTRY_TOKEN)) as api:
         root = _choose_api_root(api)
         model_id = _register_model(api, root, model_name, shop)
         for publication in publications:

@@ -3,7 +3,6 @@
 A target is written whole or not at all, and a target that isn't empty is never changed.
 """
 
-import os
 import shutil
 import sqlite3
 import tempfile
@@ -18,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
+from dawnlist.secret_values import read_secret
 from dawnlist.simulate.config import ShopConfig
 from dawnlist.simulate.shop import CountProgress, SimulatedShop, ignore_progress
 from dawnlist.simulate.upload import BUCKET_SCHEMES, ShopExistsError, upload_shop
@@ -137,7 +137,7 @@ def _write_postgresql(shop: SimulatedShop, url: str, count: Callable[[int], None
     import psycopg
 
     # psycopg ignores a password of None
-    with psycopg.connect(url, password=os.environ.get(SOURCE_PASSWORD)) as connection:
+    with psycopg.connect(url, password=read_secret(SOURCE_PASSWORD)) as connection:
         for name, table in shop.tables().items():
             _create_postgresql_table(connection, name, table.column_names)
             copy = f"COPY {name} ({', '.join(table.column_names)}) FROM STDIN (FORMAT csv)"

@@ -9,11 +9,11 @@ from redis.backoff import NoBackoff
 from redis.cluster import RedisCluster
 from redis.retry import Retry
 
+from dawnlist.secret_values import read_secret
 from dawnlist.urls import (
     REDIS_PASSWORD,
     format_error,
     mask_passwords,
-    read_password,
     refuse_password,
 )
 
@@ -97,7 +97,7 @@ def connect_store(url: str, timeout: float = 60) -> StoreClient:
         # A cluster's client asks for the list of nodes here.
         client: StoreClient = client_class.from_url(
             strip_cluster_suffix(url),
-            password=read_password(REDIS_PASSWORD),
+            password=read_secret(REDIS_PASSWORD),
             socket_timeout=timeout,
             socket_connect_timeout=5,
             # One retry, since the server may have closed a pooled connection.
@@ -128,7 +128,7 @@ def open_async_client(url: str, timeout: float, cluster_advice: str) -> "redis.a
         raise ValueError(f"the store {mask_passwords(url)!r} is a cluster: {cluster_advice}")
     client: redis.asyncio.Redis = redis.asyncio.Redis.from_url(
         strip_cluster_suffix(url),
-        password=read_password(REDIS_PASSWORD),
+        password=read_secret(REDIS_PASSWORD),
         socket_timeout=timeout,
         socket_connect_timeout=timeout,
     )

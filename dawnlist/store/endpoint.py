@@ -8,8 +8,9 @@ from typing import Any
 import hiredis
 from redis.connection import parse_url
 
+from dawnlist.secret_values import read_secret
 from dawnlist.store.client import strip_cluster_suffix
-from dawnlist.urls import REDIS_PASSWORD, read_password
+from dawnlist.urls import REDIS_PASSWORD
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ class ServerEndpoint:
 def _build_greeting(options: dict[str, Any]) -> list[tuple[str, ...]]:
     """List the commands that a new connection begins with."""
     commands: list[tuple[str, ...]] = []
-    password = read_password(REDIS_PASSWORD)
+    password = read_secret(REDIS_PASSWORD)
     user = options.get("username")
     # A user without a password must log in, too: otherwise the connection is the default user's.
     if user:

@@ -51,15 +51,22 @@ def _describe_missing_keys(
 def _collect_secret_keys(
     cluster: KubernetesCluster, documents: list[KubernetesObject]
 ) -> dict[tuple[str | None, str], SecretKeys]:
-    """Collect the keys that environment variables refer to, by namespace and name of the secret."""
+    """Collect the keys that variables and files refer to, by namespace and name of the secret."""
     keys_of_secret: dict[tuple[str | None, str], SecretKeys] = {}
     for document in documents:
-        for reference in _find_mappings(document, "secretKeyRef"):
-            secret = (cluster.namespace_of(document), reference["name"])
-            keys = keys_of_secret.setdefault(secret, {})
-            key, is_optional = reference["key"], bool(reference.get("optional"))
+        for name, key, is_optional in _list_references(document):
+            keys = keys_of_secret.setdefault((cluster.namespace_of(document), name), {})
             keys[key] = keys.get(key, True) and is_optional
     return keys_of_secret
+
+
+def _list_references(document: KubernetesObject) -> Iterator[tuple[str, str, bool]]:
+    """List the keys that an object's pods get: the secret, the key, and whether it is optional."""
+    for reference in _find_mappings(document, "secretKeyRef"):
+        yield reference["name"], reference["key"], bool(reference.get("optional"))
+    for volume in _find_mappings(document, "secret"):
+        for item in volume.get("items") or ():
+            yield volume["secretName"], item["key"], bool(volume.get("optional"))
 
 
 def _find_mappings(tree: Any, name: str) -> Iterator[Any]:

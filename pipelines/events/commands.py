@@ -1,7 +1,6 @@
 """The commands `collect` and `events …`: take events of people, and look at their streams."""
 
 import json
-import os
 import sys
 from enum import StrEnum
 from typing import Annotated
@@ -18,6 +17,7 @@ from dawnlist.pipelines.options import (
     RedisOption,
     SettingsOption,
 )
+from dawnlist.secret_values import read_secret
 
 events_app = typer.Typer(
     no_args_is_help=True,
@@ -109,7 +109,7 @@ def demo_shop_command(
     from dawnlist.urls import API_KEY
 
     typer.echo(f"open http://{host}:{port}")
-    run_demo_shop(predictor, collector, key, os.environ.get(API_KEY, ""), host, port)
+    run_demo_shop(predictor, collector, key, read_secret(API_KEY) or "", host, port)
 
 
 @events_app.command("tail")

@@ -9,12 +9,10 @@ import hashlib
 import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 from dawnlist.serving.api_keys import read_key_digests
-
-COLLECTOR_KEYS: Final = "DAWNLIST_COLLECTOR_KEYS"
-"""The environment variable with the servers' keys."""
+from dawnlist.urls import COLLECTOR_KEYS
 
 
 class UnknownSenderError(Exception):

@@ -1,12 +1,12 @@
 """Ask for one user's items: from a predictor over HTTP, or from the store without a predictor."""
 
 import asyncio
-import os
 from typing import Any, Final
 
 import httpx
 import orjson
 
+from dawnlist.secret_values import read_secret
 from dawnlist.serving.predictor.answers.engine import ServingEngine
 from dawnlist.serving.predictor.answers.question import Question
 from dawnlist.serving.predictor.protocols.encoding import PredictionEncoder
@@ -82,7 +82,7 @@ def _build_headers() -> dict[str, str]:
     Raises:
         ValueError: the key can't be in a header. The message does not show it.
     """
-    key = os.environ.get(API_KEY, "").split(",")[0].strip()
+    key = (read_secret(API_KEY) or "").split(",")[0].strip()
     if not key:
         return {}
     if not (key.isascii() and key.isprintable()):

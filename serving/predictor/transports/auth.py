@@ -7,8 +7,9 @@ DAWNLIST_JWT_KEY        a public key in PEM (RSA, EC, Ed25519) or a shared secre
 DAWNLIST_JWT_KEY_FILE   a file with the same
 DAWNLIST_JWT_AUDIENCE   the `aud` that a token must have; if unset, a token may have any or none
 
-A variable that is unset or empty counts as absent, since a pod's optional secret may be missing. One
-that is set but holds only blanks or commas is refused at start: it would leave the door open.
+Each may also be a file of that name in the folder DAWNLIST_SECRETS_FOLDER. A variable that is unset or
+empty counts as absent, since a pod's optional secret may be missing. One that is set but holds only
+blanks or commas is refused at start, and so is an empty file: it would leave the door open.
 """
 
 import hashlib
