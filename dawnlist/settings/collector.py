@@ -43,8 +43,9 @@ class CollectorSettings(Section):
     durability: Literal["everysec", "always"] = "everysec"
     """What the store must do before an event counts as kept: its `appendfsync`.
 
-    everysec: a crash of its machine may lose the last second. always: it loses nothing. A store
-    that does less is refused at start.
+    everysec: a crash of its machine may lose the last second, and a kill of the store while it
+    waits for its disk up to two. always: nothing is lost. A store that does less is refused at
+    start.
     """
     duplicate_minutes: float = Field(default=60.0, ge=1, le=1440)
     """Answer `duplicate` to an event that is sent again within so many minutes."""
