@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -69,12 +70,30 @@ def test_what_was_written_is_there_after_a_restart(tmp_path: Path) -> None:
         assert read(url, "key") == b"value"
 
 
-def test_it_listens_on_loopback_only(tmp_path: Path) -> None:
+def test_nobody_else_on_the_machine_reaches_it(tmp_path: Path) -> None:
     with run_embedded_valkey(tmp_path) as url, redis.from_url(url) as client:
-        assert client.config_get("bind", "protected-mode") == {
-            "bind": "127.0.0.1",
-            "protected-mode": "yes",
-        }
+        assert client.config_get("port") == {"port": "0"}
+        server_socket = Path(client.config_get("unixsocket")["unixsocket"])
+        assert url == f"unix://{server_socket}?db=0"
+        assert server_socket.is_socket()
+        assert server_socket.parent.stat().st_mode & 0o777 == 0o700
+    assert not server_socket.parent.exists()
+
+
+def test_a_temporary_folder_with_a_long_path_is_not_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The names of the folder and the socket have 24 and 11 bytes, with the slashes 37.
+    for length, is_used in ((70, True), (71, False)):
+        folder = Path("/tmp") / ("t" * (length - len("/tmp/")))
+        folder.mkdir(exist_ok=True)
+        monkeypatch.setattr(tempfile, "tempdir", str(folder))
+        try:
+            with run_embedded_valkey(tmp_path / str(length)) as url:
+                assert url.startswith(f"unix://{folder}/") == is_used
+                assert answers(url)
+        finally:
+            folder.rmdir()
 
 
 def test_the_last_one_out_stops_it(tmp_path: Path) -> None:

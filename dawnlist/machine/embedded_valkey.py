@@ -5,21 +5,27 @@ Commands that name the same home share one server. Each command holds a lease: a
 lease stops the server. A small watcher process, the server's parent, stops it when the last lease
 ended without that. The home folder contains:
 
-    valkey.json      {"port": 41233}: where the server listens
+    valkey.json      {"socket": "/tmp/dawnlist-x1/valkey.sock"}: where the server listens
     valkey.lock      locked while a command attaches, starts or leaves
     valkey.held      locked by the server as long as it runs
     valkey.log       the server's own log
     appendonlydir/   the data, which remains when the server stops
+
+The server listens at a Unix socket and at no port, in a folder that only the user of the command can
+enter: nobody else on the machine reaches the store. The folder is a temporary one, since the path of a
+socket may have 107 bytes.
 """
 
 import contextlib
 import fcntl
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,10 +34,13 @@ from typing import IO, TYPE_CHECKING
 if TYPE_CHECKING:  # The watcher runs this file as a script, and should not load redis.
     import redis
 
+SOCKET_FOLDER_PREFIX = "dawnlist-valkey-"
+"""How the names of the folders of sockets begin."""
+SOCKET_NAME = "valkey.sock"
+MAX_SOCKET_PATH = 107
+"""Bytes that the path of a socket may have on Linux."""
 LEASE_CLIENT_NAME = "dawnlist-lease"
 """The client name of the connections that are leases."""
-SERVER_START_ATTEMPTS = 3
-"""How often to start a server. Another process may take the free port first."""
 SERVER_START_SECONDS = 60.0
 """How long a server may take to start. Reading a large append-only file takes a while."""
 SERVER_END_SECONDS = 10.0
@@ -57,29 +66,28 @@ def run_embedded_valkey(home: Path) -> Iterator[str]:
         connection = _attach_to_server(home)
         if connection is None:
             connection = _start_server(home)
-        port, lease = connection
+        server_socket, lease = connection
     try:
-        yield f"redis://127.0.0.1:{port}/0"
+        yield f"unix://{server_socket}?db=0"
     finally:
         _release_lease(home, lease)
 
 
-def _attach_to_server(home: Path) -> "tuple[int, redis.Redis] | None":
-    """Return the port of the running server and a lease on it.
+def _attach_to_server(home: Path) -> "tuple[Path, redis.Redis] | None":
+    """Return the socket of the running server and a lease on it.
 
-    The result is None when no server runs: the port file is missing, damaged or out of date.
+    The result is None when no server runs: valkey.json is missing, damaged or out of date.
     """
     import redis
     from redis.backoff import NoBackoff
     from redis.retry import Retry
 
-    try:
-        port = int(json.loads((home / "valkey.json").read_text())["port"])
-    except (OSError, ValueError, KeyError, TypeError):
+    server_socket = _read_socket_path(home)
+    if server_socket is None:
         return None
     try:
         lease = redis.Redis(
-            port=port,
+            unix_socket_path=str(server_socket),
             client_name=LEASE_CLIENT_NAME,
             single_connection_client=True,
             socket_timeout=2.0,
@@ -89,35 +97,60 @@ def _attach_to_server(home: Path) -> "tuple[int, redis.Redis] | None":
         directory = lease.config_get("dir")["dir"]
     except redis.RedisError:
         return None
-    if directory != str(home):  # The port now belongs to another server.
+    if directory != str(home):  # The socket now belongs to another server.
         lease.close()
         return None
-    return port, lease
+    return server_socket, lease
 
 
-def _start_server(home: Path) -> "tuple[int, redis.Redis]":
+def _read_socket_path(home: Path) -> Path | None:
+    """Return the path in valkey.json; None if the file is missing or damaged."""
+    try:
+        return Path(json.loads((home / "valkey.json").read_text())["socket"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _start_server(home: Path) -> "tuple[Path, redis.Redis]":
     """Start a server behind a watcher and wait until it answers."""
     binary = find_server_binary()
-    for _ in range(SERVER_START_ATTEMPTS):
-        with _hold_server_lock(home) as lock:
-            port = _find_free_port()
-            (home / "valkey.json").write_text(json.dumps({"port": port}))
-            _run_watcher(home, binary, port, lock.fileno())
-        deadline = time.monotonic() + SERVER_START_SECONDS
-        while time.monotonic() < deadline and not _is_server_stopped(home):
-            connection = _attach_to_server(home)
-            if connection is not None:
-                return connection
-            time.sleep(POLL_SECONDS)
+    with _hold_server_lock(home) as lock:
+        _remove_socket_folder(home)
+        server_socket = _make_socket_folder() / SOCKET_NAME
+        (home / "valkey.json").write_text(json.dumps({"socket": str(server_socket)}))
+        _run_watcher(home, binary, server_socket, lock.fileno())
+    deadline = time.monotonic() + SERVER_START_SECONDS
+    while time.monotonic() < deadline and not _is_server_stopped(home):
+        connection = _attach_to_server(home)
+        if connection is not None:
+            return connection
+        time.sleep(POLL_SECONDS)
     raise RuntimeError(
         f"the embedded Valkey in {home} did not start: {_read_last_line(home / 'valkey.log')}"
     )
 
 
-def _run_watcher(home: Path, binary: Path, port: int, lock: int) -> None:
+def _make_socket_folder() -> Path:
+    """Make a folder that only this user can enter, with a path that leaves room for a socket's."""
+    folder = Path(tempfile.mkdtemp(prefix=SOCKET_FOLDER_PREFIX))
+    if len(os.fsencode(folder / SOCKET_NAME)) <= MAX_SOCKET_PATH:
+        return folder
+    folder.rmdir()
+    return Path(tempfile.mkdtemp(prefix=SOCKET_FOLDER_PREFIX, dir="/tmp"))
+
+
+def _remove_socket_folder(home: Path) -> None:
+    """Remove the folder of a server that has ended, and the file that names it."""
+    server_socket = _read_socket_path(home)
+    if server_socket is not None and server_socket.parent.name.startswith(SOCKET_FOLDER_PREFIX):
+        shutil.rmtree(server_socket.parent, ignore_errors=True)
+    (home / "valkey.json").unlink(missing_ok=True)
+
+
+def _run_watcher(home: Path, binary: Path, server_socket: Path, lock: int) -> None:
     """Run this file as a script. It ends at once and leaves the watcher and the server behind."""
     # With -P the folder of this file is not on sys.path.
-    command = [sys.executable, "-P", __file__, str(binary), str(port), str(lock)]
+    command = [sys.executable, "-P", __file__, str(binary), str(server_socket), str(lock)]
     subprocess.run(command, cwd=home, stdin=subprocess.DEVNULL, pass_fds=[lock], check=True)
 
 
@@ -132,7 +165,7 @@ def _release_lease(home: Path, lease: "redis.Redis") -> None:
             with contextlib.suppress(redis.ConnectionError):
                 lease.shutdown(nosave=True)
             with _hold_server_lock(home):  # The lock is free once the server has ended.
-                (home / "valkey.json").unlink(missing_ok=True)
+                _remove_socket_folder(home)
         lease.close()
 
 
@@ -192,12 +225,6 @@ def find_server_binary() -> Path:
     return Path(get_binary_path())
 
 
-def _find_free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def _read_last_line(log: Path) -> str:
     """Return the last line of the server's log."""
     if not log.exists():
@@ -206,37 +233,36 @@ def _read_last_line(log: Path) -> str:
     return lines[-1] if lines else "it left no log"
 
 
-def watch_server(binary: str, port: int, lock: int) -> None:
+def watch_server(binary: str, server_socket: str, lock: int) -> None:
     """Run the server in the current folder, and stop it after UNLEASED_SECONDS without a lease.
 
     Args:
         binary: The path of the server.
-        port: The port to listen on.
+        server_socket: The path of the socket to listen at.
         lock: The file descriptor of the lock, which the server inherits.
     """
     if os.fork():
         os._exit(0)  # The command waits only for this process. init adopts the watcher.
     os.setsid()  # Ctrl-C then stops the command, but not the server.
-    server = _start_server_process(binary, port, lock)
+    server = _start_server_process(binary, server_socket, lock)
     signal.signal(signal.SIGTERM, lambda *_: server.terminate())
     for stream in range(3):  # Otherwise a pipe to the command would stay open.
         os.dup2(os.open(os.devnull, os.O_RDWR), stream)
     last_lease = time.monotonic()
     while server.poll() is None:
         time.sleep(WATCH_SECONDS)
-        if _is_leased(port):
+        if _is_leased(server_socket):
             last_lease = time.monotonic()
         elif time.monotonic() - last_lease > UNLEASED_SECONDS:
             server.terminate()
             server.wait()
+    shutil.rmtree(Path(server_socket).parent, ignore_errors=True)
 
 
-def _start_server_process(binary: str, port: int, lock: int) -> "subprocess.Popen[bytes]":
-    settings = (
-        f"--port {port} --bind 127.0.0.1 --protected-mode yes --appendonly yes --logfile valkey.log"
-    )
+def _start_server_process(binary: str, server_socket: str, lock: int) -> "subprocess.Popen[bytes]":
+    settings = "--port 0 --appendonly yes --logfile valkey.log"
     return subprocess.Popen(
-        [binary, *settings.split(), "--save", ""],
+        [binary, "--unixsocket", server_socket, *settings.split(), "--save", ""],
         pass_fds=[lock],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
@@ -244,10 +270,12 @@ def _start_server_process(binary: str, port: int, lock: int) -> "subprocess.Pope
     )
 
 
-def _is_leased(port: int) -> bool:
+def _is_leased(server_socket: str) -> bool:
     """Say whether anybody holds a lease. A server that cannot answer yet counts as leased."""
     try:
-        with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(5)
+            connection.connect(server_socket)
             connection.sendall(b"CLIENT LIST\r\nQUIT\r\n")
             answer = b"".join(iter(lambda: connection.recv(65536), b""))
     except OSError:
@@ -256,4 +284,4 @@ def _is_leased(port: int) -> bool:
 
 
 if __name__ == "__main__":
-    watch_server(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))
+    watch_server(sys.argv[1], sys.argv[2], int(sys.argv[3]))
