@@ -22,6 +22,12 @@ EXAMPLES = 1_000 if os.environ.get("DAWNLIST_PROVE") else 15
 ROUTES = [
     ("GET", "/v1/recommendations/{user}"),
     ("GET", "/v1/buy-again/{user}"),
+    ("GET", "/v1/similar/{item}"),
+    ("GET", "/v1/bought-together/{item}"),
+    ("GET", "/v1/trending"),
+    ("GET", "/v1/popular"),
+    ("GET", "/v1/continue/{user}"),
+    ("GET", "/v1/rank/{user}"),
     ("POST", "/v1/models/dawnlist:predict"),
     ("POST", "/v2/models/dawnlist/infer"),
 ]
@@ -108,7 +114,9 @@ def test_the_document_has_every_route_and_no_other(served: Predictor) -> None:
     assert described["openapi"] == "3.1.0"
     for path, operations in described["paths"].items():
         [method] = operations
-        url = served.url + path.replace("{user}", "ann")
+        url = served.url + path.replace("{user}", "ann").replace("{item}", "a")
+        if path.startswith("/v1/rank/"):
+            url += "?item=a"
         answer = httpx.request(method, url, content=b"{}" if method == "post" else None)
         assert answer.status_code == (400 if method == "post" else 200), path
         assert str(answer.status_code) in operations[method]["responses"]

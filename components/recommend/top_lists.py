@@ -15,14 +15,17 @@ from dawnlist.components.recommend.disliked_items import (
     find_disliked_items,
     mark_disliked_pairs,
 )
+from dawnlist.components.recommend.trends import measure_trends
 from dawnlist.components.recommend.withdrawn_items import WithdrawnItems
 from dawnlist.cuts import format_iso, parse_as_of
 from dawnlist.filters.attributes import read_attributes
 from dawnlist.filters.columns import ColumnKind
 from dawnlist.lake.lake import Lake
 from dawnlist.model import hybrid, popularity
+from dawnlist.model.associations import associate_items
 from dawnlist.model.evaluation import Evaluation
 from dawnlist.model.factor_model import AlignedModel, FactorModel
+from dawnlist.model.item_relations import ItemRelations, add_relations
 from dawnlist.model.splits import Splits
 from dawnlist.model.user_items import UserItems
 from dawnlist.records.registry import Publication
@@ -82,7 +85,10 @@ def build_top_lists(
         item_index=np.maximum(items, 0).astype(np.uint32),
         score=scores,
         lengths=(items >= 0).sum(axis=1),
-        catalogue=_build_catalogue(lake, splits, item_columns),
+        catalogue=add_relations(
+            _build_catalogue(lake, splits, item_columns),
+            ItemRelations(associate_items(history.weight), measure_trends(lake, splits)),
+        ),
         popular_index=popular_items,
         popular_score=popular_scores,
         vectors=columns.vectors,

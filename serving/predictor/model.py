@@ -9,6 +9,7 @@ import kserve
 from dawnlist.serving.predictor.answers.engine import ServingEngine
 from dawnlist.serving.predictor.answers.question import Question
 from dawnlist.serving.predictor.answers.recommendation import Recommendation
+from dawnlist.serving.predictor.answers.shelves.shelf_question import ShelfQuestion
 from dawnlist.serving.predictor.protocols.encoding import ServedCatalogue
 from dawnlist.serving.predictor.request_limiter import RequestLimiter
 from dawnlist.serving.predictor.shown_log import ShownLog
@@ -55,6 +56,24 @@ class DawnlistModel(kserve.Model):  # type: ignore[misc]
         if self.shown_log is not None:
             self.shown_log.add(payload, catalogue, recommendations)
         return catalogue, recommendations
+
+    async def answer_shelf(self, question: ShelfQuestion) -> tuple[ServedCatalogue, Recommendation]:
+        """Answer with a shelf, as rows of the catalogue that is returned.
+
+        Raises:
+            ValueError: the question asks for what is not allowed.
+            OverloadedError: too many requests are being answered.
+        """
+        began = time.perf_counter()
+        self._limiter.acquire(1)
+        try:
+            catalogue, recommendation = await self.engine.answer_shelf(question)
+        finally:
+            self._limiter.release(1)
+        self._counts.count_answers([recommendation], time.perf_counter() - began)
+        if self.shown_log is not None:
+            self.shown_log.add([question], catalogue, [recommendation])
+        return catalogue, recommendation
 
     def get_input_types(self) -> list[dict[str, Any]]:
         """Return V2's input tensors, as docs/SERVING.md describes them; `options` is optional."""

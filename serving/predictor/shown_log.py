@@ -18,6 +18,7 @@ import redis.exceptions
 from dawnlist.events.stream_keys import ENTRY_FIELD, EventKeys
 from dawnlist.serving.predictor.answers.question import Question
 from dawnlist.serving.predictor.answers.recommendation import Recommendation
+from dawnlist.serving.predictor.answers.shelves.shelf_question import ShelfQuestion
 from dawnlist.serving.predictor.protocols.encoding import ServedCatalogue
 from dawnlist.serving.predictor.watch import logs
 from dawnlist.serving.predictor.watch.counts import PredictorMetrics
@@ -33,7 +34,9 @@ MAX_STREAM_BYTES: Final = 256 << 20
 STORE_TIMEOUT_SECONDS: Final = 2.0
 CLUSTER_ADVICE: Final = "answers can't be logged there, so leave out --log-answers"
 
-QueueEntry = tuple[str, float, Question, ServedCatalogue, Recommendation]
+AnsweredQuestion = Question | ShelfQuestion
+"""What was asked; a shelf that is about no user has an empty user_id."""
+QueueEntry = tuple[str, float, AnsweredQuestion, ServedCatalogue, Recommendation]
 """The id of an answer, its time in seconds since 1970, and what it was made of."""
 
 
@@ -56,7 +59,7 @@ class ShownLog:
 
     def add(
         self,
-        questions: Sequence[Question],
+        questions: Sequence[AnsweredQuestion],
         catalogue: ServedCatalogue,
         recommendations: Sequence[Recommendation],
     ) -> None:

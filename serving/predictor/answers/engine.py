@@ -13,6 +13,9 @@ from dawnlist.serving.predictor.answers.metrics import EngineMetrics, NoMetrics
 from dawnlist.serving.predictor.answers.question import Question
 from dawnlist.serving.predictor.answers.ranker import Ranker
 from dawnlist.serving.predictor.answers.recommendation import Recommendation
+from dawnlist.serving.predictor.answers.shelves.item_shelves import answer_item_shelf
+from dawnlist.serving.predictor.answers.shelves.seen_items import answer_seen_items
+from dawnlist.serving.predictor.answers.shelves.shelf_question import ShelfKind, ShelfQuestion
 from dawnlist.serving.predictor.answers.snapshot import Snapshot
 from dawnlist.serving.predictor.answers.static_catalogue import StaticCatalogue
 from dawnlist.serving.predictor.answers.user_state import validate_question
@@ -21,6 +24,8 @@ from dawnlist.store.reader import READ_TIMEOUT_SECONDS, StoreReader
 
 DEFAULT_K: Final = 20
 MAX_K: Final = 100
+MAX_OFFSET: Final = 400
+"""Items of a list that can be passed over: with MAX_K more, 500 can be reached."""
 QUESTIONS_PER_BLOCK: Final = 32
 """Questions of one call that are answered at a time; other calls get their turn in between."""
 MAX_WAITING_QUESTIONS: Final = 64
@@ -121,6 +126,10 @@ class ServingEngine:
         for question in questions:
             if question.k is not None and not 0 < question.k <= MAX_K:
                 raise ValueError(f'"k" is {question.k}: give a whole number from 1 to {MAX_K}')
+            if not 0 <= question.offset <= MAX_OFFSET:
+                raise ValueError(
+                    f'"offset" is {question.offset}: give a whole number from 0 to {MAX_OFFSET}'
+                )
             if snapshot is not None and (question.is_filtered or question.recent):
                 validate_question(snapshot, question)
         if snapshot is None:
@@ -141,6 +150,24 @@ class ServingEngine:
         """
         catalogue, recommendations = await self.recommend(questions)
         return [_resolve_ids(catalogue, recommendation) for recommendation in recommendations]
+
+    async def answer_shelf(
+        self, question: ShelfQuestion
+    ) -> tuple[Snapshot | StaticCatalogue, Recommendation]:
+        """Answer with a shelf, as rows of the catalogue that is returned.
+
+        Raises:
+            ValueError: the filter expression is wrong. It raises no other error.
+        """
+        snapshot = self._follower.snapshot
+        if snapshot is None:
+            return self._static, self._answer_shelf_from_file(question)
+        if question.where:
+            snapshot.filters.compute_mask(question.where)
+        if question.kind is ShelfKind.CONTINUE:
+            answer = answer_seen_items(snapshot, self._reader, self._namespace, question)
+            return snapshot, await answer
+        return snapshot, await asyncio.to_thread(answer_item_shelf, snapshot, question)
 
     @property
     def ready(self) -> bool:
@@ -174,6 +201,14 @@ class ServingEngine:
         if not self._first_poll.is_set():
             self._loop.call_soon_threadsafe(self._first_poll.set)
 
+    def _answer_shelf_from_file(self, question: ShelfQuestion) -> Recommendation:
+        """Answer with the items of the static file; nobody's own shelf is in it."""
+        if question.kind is ShelfKind.CONTINUE:
+            return Recommendation("none", [], [])
+        exclude = (*question.exclude, question.item_id)
+        plain = Question("", question.k, exclude, where=question.where, offset=question.offset)
+        return self._answer_from_file(plain)
+
     def _answer_from_file(self, question: Question) -> Recommendation:
         """Answer with the items of the static file."""
         excluded = {*question.exclude, *(event.item_id for event in question.recent)}
@@ -182,7 +217,7 @@ class ServingEngine:
         for row, item_id in enumerate(self._static.item_ids):
             if item_id not in excluded and item_id not in withdrawn:
                 rows.append(row)
-        rows = rows[: question.k or DEFAULT_K]
+        rows = rows[question.offset :][: question.k or DEFAULT_K]
         if question.repeats == "only" or question.is_filtered:  # the file has no attributes
             rows = []
         scores = [0.0] * len(rows)

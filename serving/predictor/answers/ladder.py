@@ -79,7 +79,7 @@ class Ladder:
         for state, answer in zip(states, answers, strict=True):
             if answer is None:
                 answer = answer_from_stored_lists(snapshot, state)
-            recommendations.append(answer)
+            recommendations.append(answer.pass_over(state.question.offset))
         return recommendations
 
     async def _read_users(self, snapshot: Snapshot, states: Sequence[UserState]) -> None:
@@ -187,7 +187,7 @@ class Ladder:
 def _build_state(snapshot: Snapshot, question: Question, default_k: int) -> UserState:
     """Locate the user, and choose how many items to return."""
     bucket, fingerprint = locate_user(question.user_id, snapshot.salt, snapshot.buckets)
-    k = question.k or min(default_k, snapshot.k)
+    k = (question.k or min(default_k, snapshot.k)) + question.offset
     own_items = choose_own_items_use(snapshot.repeats, question)
     return UserState(question, k, own_items, bucket, fingerprint)
 

@@ -45,6 +45,10 @@ class Question:
     to have one of the values of each attribute."""
     where: str = ""
     """A filter expression over the items' columns (docs/FILTERS.md). Empty allows all items."""
+    only: tuple[str, ...] | None = None
+    """Ids of the only items that may be returned. None allows all items."""
+    offset: int = 0
+    """How many of the best items to pass over."""
     repeats: RepeatsChoice = None
     """Whether the answer may have items that the user has met. None means that it has them if the
     version's lists do."""
@@ -56,4 +60,4 @@ class Question:
     @property
     def is_filtered(self) -> bool:
         """Whether an answer may have only some of the items."""
-        return bool(self.filters or self.where)
+        return bool(self.filters or self.where or self.only is not None)

@@ -23,3 +23,12 @@ class Recommendation:
     """The reasons for each item; None unless the question asked for them."""
     id: str = ""
     """The id of the answer, by which events refer to it; empty if answers are not logged."""
+
+    def pass_over(self, items: int) -> "Recommendation":
+        """Return the answer without its first items."""
+        if not items:
+            return self
+        because = None
+        if self.because is not None:
+            because = self.because[items:]
+        return Recommendation(self.tier, self.items[items:], self.scores[items:], because, self.id)

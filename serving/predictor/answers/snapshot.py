@@ -12,6 +12,7 @@ import pyarrow as pa
 from dawnlist.arrays import BoolArray, Float32Array, Int64Array, PopularItems
 from dawnlist.cuts import parse_as_of
 from dawnlist.model.config import ALSConfig
+from dawnlist.model.item_relations import RELATION_COLUMNS, ItemRelations, read_relations
 from dawnlist.model.repeats import RepeatSettings
 from dawnlist.ranking.coarse import QuantisedIndex
 from dawnlist.ranking.fold_in import FoldIn
@@ -20,11 +21,12 @@ from dawnlist.serving.predictor.answers.columns import IdColumn, TextColumn
 from dawnlist.serving.predictor.answers.item_filters import ItemFilters
 from dawnlist.serving.predictor.answers.popular_ranking import PopularRanking
 from dawnlist.serving.predictor.answers.question import Question
+from dawnlist.serving.predictor.answers.shelves.similar_items import SimilarItems
 from dawnlist.store.item_chunks import WITHDRAWN_COLUMN, find_withdrawn_rows
 from dawnlist.store.layout import VersionMeta
 from dawnlist.store.toplists import EVERYBODY
 
-OTHER_COLUMNS: Final = ("item_id", "title", WITHDRAWN_COLUMN)
+OTHER_COLUMNS: Final = ("item_id", "title", WITHDRAWN_COLUMN, *RELATION_COLUMNS)
 """Columns of the catalogue that are no attributes."""
 
 
@@ -78,6 +80,8 @@ class Snapshot:
     were withdrawn after the run; no popular list does."""
     servable: BoolArray | None = None
     """Which items an answer may have, shape (items,); None if nothing is withdrawn."""
+    relations: ItemRelations | None = None
+    """Associated items and trends; None for a version of an older release."""
 
     @classmethod
     def from_store(
@@ -120,6 +124,7 @@ class Snapshot:
             event_weights=_add_default_weight(meta.get("event_weights") or {}),
             everybody=PopularRanking.from_bias(popular[EVERYBODY], bias),
             segments=_build_segments(popular),
+            relations=read_relations(catalogue),
         )
         return snapshot._without_rows(find_withdrawn_rows(catalogue))
 
@@ -147,6 +152,20 @@ class Snapshot:
     def as_of_seconds(self) -> float:
         """`as_of` in seconds since 1970."""
         return self.as_of.timestamp()
+
+    @cached_property
+    def similar_items(self) -> SimilarItems:
+        """Finds the items that are similar to one."""
+        return SimilarItems(self.coarse.vectors, self.factors)
+
+    @cached_property
+    def trending_rows(self) -> Int64Array:
+        """The items that are met more often than usual, the strongest trend first."""
+        if self.relations is None:
+            return np.zeros(0, np.int64)
+        trend = self.relations.trend
+        rows = np.flatnonzero(trend > 0)
+        return rows[np.argsort(-trend[rows], kind="stable")]
 
     @property
     def factors(self) -> int:
@@ -176,12 +195,13 @@ class Snapshot:
             ExpressionError: the filter expression is wrong.
         """
         mask = self.filters.match_values(question.filters)
-        if not question.where:
-            return mask
-        matches = self.filters.compute_mask(question.where)
-        if mask is None:
-            return matches
-        return mask & matches
+        if question.where:
+            mask = _intersect(mask, self.filters.compute_mask(question.where))
+        if question.only is not None:
+            is_named = np.zeros(len(self.item_ids), dtype=bool)
+            is_named[list(self.item_ids.find_rows(question.only))] = True
+            mask = _intersect(mask, is_named)
+        return mask
 
     def build_servable_mask(self, question: Question) -> BoolArray | None:
         """Return which items pass the filters and are not withdrawn; None if all do.
@@ -191,11 +211,9 @@ class Snapshot:
             ExpressionError: the filter expression is wrong.
         """
         mask = self.build_mask(question)
-        if mask is None:
-            return self.servable
         if self.servable is None:
             return mask
-        return mask & self.servable
+        return _intersect(mask, self.servable)
 
     def find_segment(self, context: Iterable[tuple[str, str]]) -> PopularRanking | None:
         """Return the list of the segment that matches most of the context, or None.
@@ -215,6 +233,13 @@ class Snapshot:
         if not matching:
             return None
         return self.segments[min(matching, key=rank)]
+
+
+def _intersect(mask: BoolArray | None, other: BoolArray) -> BoolArray:
+    """Return which items both masks allow; a mask of None allows all."""
+    if mask is None:
+        return other
+    return mask & other
 
 
 def _build_fold_in(factors: Float32Array, config: dict[str, Any]) -> FoldIn:

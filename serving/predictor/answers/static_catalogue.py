@@ -18,11 +18,16 @@ _EXAMPLE: Final = (
 
 
 class TextList(list[str]):
-    """Texts by row, with the `take` of columns.TextColumn."""
+    """Texts by row, with the `take` and the `find_rows` of columns.IdColumn."""
 
     def take(self, rows: Iterable[int]) -> list[str]:
         """Return the texts of the given rows."""
         return [self[row] for row in rows]
+
+    def find_rows(self, item_ids: Iterable[str]) -> set[int]:
+        """Return the rows of those ids that are in the list."""
+        wanted = set(item_ids)
+        return {row for row, item_id in enumerate(self) if item_id in wanted}
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Encode answers as JSON, from pieces that are kept: an item's id and title are encoded once."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, Final
@@ -40,8 +40,18 @@ class PredictionEncoder:
         Before the items comes "recommendation_id" if answers are logged.
         An item is `{"item_id", "title", "score"}`, with "because" if the question asked for it.
         """
-        header = {
-            "user_id": question.given_id or question.user_id,
+        subject = {"user_id": question.given_id or question.user_id}
+        return self.encode_answer(subject, catalogue, recommendation)
+
+    def encode_answer(
+        self,
+        subject: Mapping[str, str],
+        catalogue: ServedCatalogue,
+        recommendation: Recommendation,
+    ) -> bytes:
+        """Encode an answer that begins with the id of whom or what it is about."""
+        header: dict[str, Any] = {
+            **subject,
             "tier": recommendation.tier,
             **describe_origin(catalogue),
         }

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from dawnlist.filters.tokens import MAX_CHARACTERS
 from dawnlist.rows.identifiers import normalise_identifier
-from dawnlist.serving.predictor.answers.engine import MAX_K
+from dawnlist.serving.predictor.answers.engine import MAX_K, MAX_OFFSET
 from dawnlist.serving.predictor.answers.question import Question, QuestionEvent, RepeatsChoice
 
 MAX_USERS: Final = 1_000
@@ -15,6 +15,8 @@ MAX_TEXT: Final = 512
 """Characters of an id or of a value."""
 MAX_EXCLUDED: Final = 1_000
 """Items to exclude."""
+MAX_ONLY: Final = 500
+"""Items that an answer may be limited to."""
 MAX_RECENT: Final = 50
 """Recent events of one user."""
 MAX_TIME: Final = 10**11
@@ -91,6 +93,13 @@ def _parse_k(value: Any) -> int:
     return int(value)  # JSON's 3.0 is a whole number too
 
 
+def _parse_offset(value: Any) -> int:
+    """Return how many items to pass over."""
+    if not _is_number(value) or not 0 <= value <= MAX_OFFSET or value % 1:
+        raise ValueError(f'"offset" has to be a whole number from 0 to {MAX_OFFSET}')
+    return int(value)
+
+
 def _check_list(description: str, value: Any, max_length: int) -> list[Any]:
     """Return the value if it is a list that is not too long."""
     if not isinstance(value, list) or len(value) > max_length:
@@ -109,6 +118,14 @@ def _parse_exclude(value: Any) -> tuple[str, ...]:
     """Return the ids of the items to exclude."""
     item_ids = _check_list('"exclude"', value, MAX_EXCLUDED)
     return tuple(_parse_id('an item of "exclude"', item_id) for item_id in item_ids)
+
+
+def _parse_only(value: Any) -> tuple[str, ...]:
+    """Return the ids of the only items that may be in the answer."""
+    item_ids = _check_list('"only"', value, MAX_ONLY)
+    if not item_ids:
+        raise ValueError('"only" has to have at least one item')
+    return tuple(_parse_id('an item of "only"', item_id) for item_id in item_ids)
 
 
 def _parse_recent(value: Any) -> tuple[QuestionEvent, ...]:
@@ -194,6 +211,8 @@ def _parse_explain(value: Any) -> bool:
 
 _FIELD_PARSERS: Final[dict[str, FieldParser]] = {
     "k": _parse_k,
+    "offset": _parse_offset,
+    "only": _parse_only,
     "exclude": _parse_exclude,
     "recent": _parse_recent,
     "context": _parse_context,

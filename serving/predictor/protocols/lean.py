@@ -7,6 +7,7 @@ The second returns only items that the user has met, as the first does with `rep
 A parameter that may have several values is repeated: `exclude=7&exclude=8`.
 """
 
+from collections.abc import Collection
 from typing import Any, Final
 from urllib.parse import parse_qsl, unquote_to_bytes
 
@@ -24,7 +25,7 @@ RECOMMENDATIONS_PATH: Final = "/v1/recommendations/"
 """The path of the route for all items; it ends with the user's id."""
 BUY_AGAIN_PATH: Final = "/v1/buy-again/"
 """The path of the route for items that the user has met; it ends with the user's id."""
-SINGLE_PARAMETERS: Final = ("k", *CONTEXT_PARAMETERS, "explain", "repeats", "where")
+SINGLE_PARAMETERS: Final = ("k", "offset", *CONTEXT_PARAMETERS, "explain", "repeats", "where")
 """Parameters that may be given once."""
 QUERY_PARAMETERS: Final = (*SINGLE_PARAMETERS, "exclude", "recent", "genres")
 """All parameters. The route for items that the user has met takes no `repeats`."""
@@ -53,25 +54,35 @@ def parse_get_request(user: bytes, query: bytes) -> Question:
     Raises:
         ValueError: a parameter is unknown, or its value is not allowed.
     """
+    user_id, query_text = decode_url(user, query)
+    fields = _parse_query(query_text) if query else {}
+    return parse_question("the request", user_id, fields)
+
+
+def decode_url(subject: bytes, query: bytes) -> tuple[str, str]:
+    """Decode the id at the end of a path, and the query.
+
+    Raises:
+        ValueError: they are not UTF-8.
+    """
     try:
-        if b"%" in user:
-            user = unquote_to_bytes(user)
-        user_id = user.decode()
-        fields = _parse_query(query.decode()) if query else {}
-        return parse_question("the request", user_id, fields)
+        if b"%" in subject:
+            subject = unquote_to_bytes(subject)
+        return subject.decode(), query.decode()
     except UnicodeDecodeError:
         raise ValueError("the URL is not UTF-8") from None
 
 
 def _parse_query(query: str) -> dict[str, Any]:
     """Return the question's fields; parse_question checks their values."""
-    values = _collect_values(query)
+    values = collect_values(query, QUERY_PARAMETERS)
     single = {}
     for name in SINGLE_PARAMETERS:
         if name in values:
-            single[name] = _get_single_value(name, values[name])
+            single[name] = get_single_value(name, values[name])
     fields: dict[str, Any] = {
-        "k": _parse_number(single.get("k")),
+        "k": parse_number(single.get("k")),
+        "offset": parse_number(single.get("offset")),
         "explain": _parse_flag(single.get("explain")),
         "repeats": _parse_repeats(single.get("repeats")),
         "where": single.get("where"),
@@ -88,27 +99,31 @@ def _parse_query(query: str) -> dict[str, Any]:
     return fields
 
 
-def _collect_values(query: str) -> dict[str, list[str]]:
-    """Return each parameter's values, in the query's order."""
+def collect_values(query: str, names: Collection[str]) -> dict[str, list[str]]:
+    """Return the values of each parameter of these names, in the query's order.
+
+    Raises:
+        ValueError: the query has another parameter, or is no query.
+    """
     pairs = parse_qsl(
         query, keep_blank_values=True, errors="strict", max_num_fields=MAX_QUERY_FIELDS
     )
     values: dict[str, list[str]] = {}
     for name, value in pairs:
-        if name not in QUERY_PARAMETERS:
-            raise ValueError(f"{name[:50]!r} is not a parameter: use {', '.join(QUERY_PARAMETERS)}")
+        if name not in names:
+            raise ValueError(f"{name[:50]!r} is not a parameter: use {', '.join(names)}")
         values.setdefault(name, []).append(value)
     return values
 
 
-def _get_single_value(name: str, values: list[str]) -> str:
+def get_single_value(name: str, values: list[str]) -> str:
     """Return the value of a parameter that may be given once."""
     if len(values) > 1:
         raise ValueError(f"{name!r} is given {len(values)} times: give it once")
     return values[0]
 
 
-def _parse_number(text: str | None) -> int | str | None:
+def parse_number(text: str | None) -> int | str | None:
     """Return a whole number; other text stays as it is, and parse_question refuses it."""
     if text and text.isascii() and text.isdigit() and len(text) < 10:
         return int(text)

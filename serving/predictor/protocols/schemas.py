@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from dawnlist.filters.tokens import MAX_CHARACTERS
-from dawnlist.serving.predictor.answers.engine import MAX_K
+from dawnlist.serving.predictor.answers.engine import MAX_K, MAX_OFFSET
 from dawnlist.serving.predictor.protocols import fields
 from dawnlist.serving.predictor.protocols.tensors import INPUT_NAMES
-from dawnlist.serving.predictor.watch.counts import TIERS
+from dawnlist.serving.predictor.watch.counts import SHELF_TIERS, TIERS
 
 JsonSchema = dict[str, Any]
 """A JSON schema, or a part of an OpenAPI document."""
@@ -22,6 +22,7 @@ WHERE_SCHEMA: Final[JsonSchema] = {
     "examples": ['price < 20 and brand in ("A", "B")'],
 }
 K_SCHEMA: Final[JsonSchema] = {"type": "integer", "minimum": 1, "maximum": MAX_K}
+OFFSET_SCHEMA: Final[JsonSchema] = {"type": "integer", "minimum": 0, "maximum": MAX_OFFSET}
 REPEATS_DESCRIPTION: Final = (
     "false: nothing that the user has met; only: nothing else. "
     "Without it the answer has such items if the shop's lists do."
@@ -47,6 +48,10 @@ def build_schemas() -> JsonSchema:
         "Item": _build_object(_build_item_properties(), required=["item_id", "title", "score"]),
         "Reason": _build_object({"item_id": _STRING, "score": _NUMBER}),
         "Prediction": _build_object(prediction, required=always_given),
+        "Ranked": _build_object(
+            {**prediction, "unknown": _build_array(_STRING)}, required=[*always_given, "unknown"]
+        ),
+        **_build_shelf_schemas(),
         "Predictions": _build_object({"predictions": _build_array(reference_schema("Prediction"))}),
         "InputTensor": _build_open_object(_build_input_tensor_properties()),
         "InferRequest": _build_open_object(_build_infer_request_properties(), required=["inputs"]),
@@ -126,6 +131,8 @@ def _build_option_properties() -> JsonSchema:
     }
     options = {
         "k": K_SCHEMA,
+        "offset": OFFSET_SCHEMA,
+        "only": _build_array(TEXT_SCHEMA, minItems=1, maxItems=fields.MAX_ONLY),
         "exclude": _build_array(TEXT_SCHEMA, maxItems=fields.MAX_EXCLUDED),
         "recent": _build_array(reference_schema("Event"), maxItems=fields.MAX_RECENT),
         "context": context,
@@ -179,6 +186,18 @@ def _build_prediction_properties() -> JsonSchema:
         "recommendation_id": {"type": "string", "description": "If answers are logged."},
         "items": _build_array(reference_schema("Item")),
     }
+
+
+def _build_shelf_schemas() -> JsonSchema:
+    """Describe the shelves: of an item, of a user, and of everybody."""
+    shelf = {**_build_prediction_properties(), "tier": {"enum": list(SHELF_TIERS)}}
+    del shelf["user_id"]
+    always_given = [name for name in shelf if name != "recommendation_id"]
+    schemas = {"Shelf": _build_object(shelf, required=always_given)}
+    for name, subject in (("ItemShelf", "item_id"), ("UserShelf", "user_id")):
+        properties = {subject: _STRING, **shelf}
+        schemas[name] = _build_object(properties, required=[subject, *always_given])
+    return schemas
 
 
 def _build_input_tensor_properties() -> JsonSchema:

@@ -29,7 +29,7 @@ from dawnlist.serving.predictor.protocols.turns import Turn
 from dawnlist.serving.predictor.protocols.v1 import parse_json_object
 from dawnlist.values import describe_value
 
-V2_PARAMETERS: Final = ("k", "explain", "repeats", "where", *CONTEXT_PARAMETERS)
+V2_PARAMETERS: Final = ("k", "offset", "explain", "repeats", "where", *CONTEXT_PARAMETERS)
 INPUT_NAMES: Final = ("user_id", "options")
 
 
@@ -111,7 +111,7 @@ def _parse_common_fields(parameters: Mapping[str, Any]) -> dict[str, Any]:
             "or options"
         )
     fields: dict[str, Any] = {}
-    for name in ("k", "explain", "repeats", "where"):
+    for name in ("k", "offset", "explain", "repeats", "where"):
         if parameters.get(name) is not None:
             fields[name] = parameters[name]
     context = {}

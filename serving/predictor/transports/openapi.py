@@ -7,6 +7,7 @@ from dawnlist.serving.predictor.protocols import fields
 from dawnlist.serving.predictor.protocols.lean import BUY_AGAIN_PATH, RECOMMENDATIONS_PATH
 from dawnlist.serving.predictor.protocols.schemas import (
     K_SCHEMA,
+    OFFSET_SCHEMA,
     REPEATS_DESCRIPTION,
     TEXT_SCHEMA,
     WHERE_SCHEMA,
@@ -15,24 +16,20 @@ from dawnlist.serving.predictor.protocols.schemas import (
     reference_schema,
 )
 from dawnlist.serving.predictor.transports.auth import Authenticator
+from dawnlist.serving.predictor.transports.openapi_operations import (
+    build_json_content,
+    build_operation,
+    build_query_parameter,
+    build_response,
+    build_texts,
+)
+from dawnlist.serving.predictor.transports.openapi_shelves import build_shelf_paths
 
 DESCRIPTION: Final = "Lists of recommended items, from the version that is active in the store."
 COMMON_ERROR_STATUSES: Final = (400, 414, 431)
 """Statuses of errors that any request may have."""
 KEY_ERROR_STATUSES: Final = (401, 403)
 """Statuses of a request without a valid key."""
-ERROR_DESCRIPTIONS: Final = {
-    400: "What is wrong with the request, in one line.",
-    401: "No key, or an unknown one.",
-    403: "A token for another service.",
-    413: "The body is over 1 MiB.",
-    414: "The URL is over 8 KiB.",
-    431: "The headers are over 32 KiB.",
-    503: (
-        "Too much is asked at once, or the answer took too long; "
-        "Retry-After says when to come again."
-    ),
-}
 
 
 def build_openapi_document(name: str, authenticator: Authenticator) -> JsonSchema:
@@ -78,10 +75,10 @@ def _build_paths(name: str, needs_key: bool) -> JsonSchema:
 def _build_prediction_paths(name: str, key_errors: tuple[int, ...]) -> JsonSchema:
     """Describe the routes that answer with lists."""
     errors = (*key_errors, *COMMON_ERROR_STATUSES, 503)
-    get_operation = _build_operation("The list of one user.", "Prediction", *errors)
+    get_operation = build_operation("The list of one user.", "Prediction", *errors)
     parameters = _build_query_parameters()
     get_operation["parameters"] = [*parameters, _build_repeats_parameter()]
-    buy_again_operation = _build_operation(
+    buy_again_operation = build_operation(
         "The items that one user has met and may want again.", "Prediction", *errors
     )
     buy_again_operation["parameters"] = parameters
@@ -92,6 +89,7 @@ def _build_prediction_paths(name: str, key_errors: tuple[int, ...]) -> JsonSchem
         "Lists of several users (KServe V2).", "InferRequest", "InferResponse", *errors
     )
     return {
+        **build_shelf_paths(errors, get_operation["parameters"]),
         f"{RECOMMENDATIONS_PATH}{{user}}": {"get": get_operation},
         f"{BUY_AGAIN_PATH}{{user}}": {"get": buy_again_operation},
         f"/v1/models/{name}:predict": {"post": v1_operation},
@@ -110,18 +108,18 @@ def _build_metadata_paths(name: str, key_errors: tuple[int, ...]) -> JsonSchema:
     errors = (*COMMON_ERROR_STATUSES, *key_errors)
     paths: JsonSchema = {}
     for path, summary in summaries.items():
-        paths[path] = {"get": _build_operation(summary, None, *errors)}
+        paths[path] = {"get": build_operation(summary, None, *errors)}
     return paths
 
 
 def _build_health_paths(name: str, needs_key: bool) -> JsonSchema:
     """Describe the routes that never need a key."""
-    live = _build_operation("Whether the server runs.", None, *COMMON_ERROR_STATUSES)
-    ready = _build_operation(
+    live = build_operation("Whether the server runs.", None, *COMMON_ERROR_STATUSES)
+    ready = build_operation(
         "Whether a version is loaded and warm.", "Ready", *COMMON_ERROR_STATUSES
     )
-    ready["responses"]["503"] = _build_response("Not ready.", reference_schema("Ready"))
-    metrics = _build_operation("Counts for Prometheus.", None, *COMMON_ERROR_STATUSES)
+    ready["responses"]["503"] = build_response("Not ready.", reference_schema("Ready"))
+    metrics = build_operation("Counts for Prometheus.", None, *COMMON_ERROR_STATUSES)
     metrics["responses"]["200"] = {
         "description": "The answer.",
         "content": {"text/plain": {"schema": {"type": "string"}}},
@@ -140,39 +138,17 @@ def _build_health_paths(name: str, needs_key: bool) -> JsonSchema:
     return {path: {"get": operation} for path, operation in operations.items()}
 
 
-def _build_operation(summary: str, schema_name: str | None, *errors: int) -> JsonSchema:
-    """Describe an operation that answers with a named schema or, without a name, any object."""
-    schema: JsonSchema = {"type": "object"}
-    if schema_name is not None:
-        schema = reference_schema(schema_name)
-    responses = {"200": _build_response("The answer.", schema)}
-    for status in errors:
-        description = ERROR_DESCRIPTIONS[status]
-        responses[str(status)] = _build_response(description, reference_schema("Error"))
-    return {"summary": summary, "responses": responses}
-
-
 def _build_post_operation(
     summary: str, request_name: str, response_name: str, *errors: int
 ) -> JsonSchema:
     """Describe an operation that takes several questions in a body."""
-    operation = _build_operation(summary, response_name, *errors, 413)
+    operation = build_operation(summary, response_name, *errors, 413)
     operation["responses"]["200"]["description"] = "An answer for each, in their order."
     operation["requestBody"] = {
         "required": True,
-        **_build_json_content(reference_schema(request_name)),
+        **build_json_content(reference_schema(request_name)),
     }
     return operation
-
-
-def _build_response(description: str, schema: JsonSchema) -> JsonSchema:
-    """Describe a response with a JSON body."""
-    return {"description": description, **_build_json_content(schema)}
-
-
-def _build_json_content(schema: JsonSchema) -> JsonSchema:
-    """Describe a JSON body."""
-    return {"content": {"application/json": {"schema": schema}}}
 
 
 def _build_query_parameters() -> list[JsonSchema]:
@@ -184,33 +160,25 @@ def _build_query_parameters() -> list[JsonSchema]:
         "description": "The user's id.",
         "schema": TEXT_SCHEMA,
     }
-    excluded = _build_texts(fields.MAX_EXCLUDED)
-    recent = _build_texts(fields.MAX_RECENT)
-    genres = _build_texts(fields.MAX_FILTER_VALUES)
+    excluded = build_texts(fields.MAX_EXCLUDED)
+    recent = build_texts(fields.MAX_RECENT)
+    genres = build_texts(fields.MAX_FILTER_VALUES)
     explanation = "Whether to say which past items speak for each result."
     return [
         user,
-        _build_query_parameter("k", "How many items.", K_SCHEMA),
-        _build_query_parameter("exclude", "Items that must not come back.", excluded),
-        _build_query_parameter("recent", "Items that the user has just viewed.", recent),
-        _build_query_parameter("device", "What the user has in hand, such as mobile.", TEXT_SCHEMA),
-        _build_query_parameter("country", "Where the user is, such as DE.", TEXT_SCHEMA),
-        _build_query_parameter("genres", "Only items of one of these.", genres),
-        _build_query_parameter("where", WHERE_SCHEMA["description"], WHERE_SCHEMA),
-        _build_query_parameter("explain", explanation, {"type": "boolean"}),
+        build_query_parameter("k", "How many items.", K_SCHEMA),
+        build_query_parameter("offset", "How many items to pass over.", OFFSET_SCHEMA),
+        build_query_parameter("exclude", "Items that must not come back.", excluded),
+        build_query_parameter("recent", "Items that the user has just viewed.", recent),
+        build_query_parameter("device", "What the user has in hand, such as mobile.", TEXT_SCHEMA),
+        build_query_parameter("country", "Where the user is, such as DE.", TEXT_SCHEMA),
+        build_query_parameter("genres", "Only items of one of these.", genres),
+        build_query_parameter("where", WHERE_SCHEMA["description"], WHERE_SCHEMA),
+        build_query_parameter("explain", explanation, {"type": "boolean"}),
     ]
 
 
 def _build_repeats_parameter() -> JsonSchema:
     """Describe the parameter that chooses between items that the user has met and others."""
     values = ["false", fields.ONLY_REPEATS]
-    return _build_query_parameter("repeats", REPEATS_DESCRIPTION, {"enum": values})
-
-
-def _build_query_parameter(name: str, description: str, schema: JsonSchema) -> JsonSchema:
-    return {"name": name, "in": "query", "description": description, "schema": schema}
-
-
-def _build_texts(max_length: int) -> JsonSchema:
-    """Describe a parameter that may be repeated."""
-    return {"type": "array", "items": TEXT_SCHEMA, "minItems": 1, "maxItems": max_length}
+    return build_query_parameter("repeats", REPEATS_DESCRIPTION, {"enum": values})

@@ -9,8 +9,9 @@ import orjson
 
 from dawnlist.serving.predictor.answers.question import Question
 from dawnlist.serving.predictor.answers.recommendation import Recommendation
+from dawnlist.serving.predictor.answers.shelves.shelf_question import ShelfKind, ShelfQuestion
 from dawnlist.serving.predictor.model import DawnlistModel
-from dawnlist.serving.predictor.protocols import lean, v1, v2
+from dawnlist.serving.predictor.protocols import lean, shelves, v1, v2
 from dawnlist.serving.predictor.protocols.encoding import PredictionEncoder, ServedCatalogue
 from dawnlist.serving.predictor.transports.auth import Authenticator
 from dawnlist.serving.predictor.transports.failures import (
@@ -29,6 +30,7 @@ from dawnlist.serving.predictor.watch.counts import PredictorMetrics, render_met
 from dawnlist.serving.predictor.watch.logs import INTERNAL_ERROR_MESSAGE, FailureReporter
 
 RECOMMENDATIONS_PREFIX: Final = lean.RECOMMENDATIONS_PATH.encode()
+RANK_PREFIX: Final = shelves.RANK_PATH.encode()
 BUY_AGAIN_PREFIX: Final = lean.BUY_AGAIN_PATH.encode()
 PROMETHEUS_CONTENT_TYPE: Final = b"text/plain; version=0.0.4; charset=utf-8"
 
@@ -70,10 +72,7 @@ class Router:
         self._document = orjson.dumps(build_openapi_document(model.name, authenticator))
         routes = self._build_routes(model.name)
         self._routes = {path.encode(): route for path, route in routes.items()}
-        self._user_routes = {
-            RECOMMENDATIONS_PREFIX: Route("lean", {b"GET": self._answer_lean}),
-            BUY_AGAIN_PREFIX: Route("buy_again", {b"GET": self._answer_buy_again}),
-        }
+        self._routes_of_ids = self._build_routes_of_ids()
 
     def _build_routes(self, name: str) -> dict[str, Route]:
         """Return the route of each path, except the paths that end with a user's id."""
@@ -92,7 +91,33 @@ class Router:
             f"/v2/models/{name}": Route("metadata", {b"GET": self._answer_model_metadata}),
             f"/v2/models/{name}/ready": ready,
             f"/v2/models/{name}/infer": Route("v2", {b"POST": self._answer_v2}),
+            **self._build_shelves_of_everybody(),
         }
+
+    def _build_shelves_of_everybody(self) -> dict[str, Route]:
+        """Return the routes of the shelves that are about no item and no user."""
+        routes = {}
+        for kind in shelves.SHELVES_OF_EVERYBODY:
+            path = f"/v1/{kind.value}"
+            routes[path] = self._build_shelf_route(kind, path.encode())
+        return routes
+
+    def _build_routes_of_ids(self) -> dict[bytes, Route]:
+        """Return the route of each path that ends with the id of a user or an item."""
+        routes = {
+            RECOMMENDATIONS_PREFIX: Route("lean", {b"GET": self._answer_lean}),
+            BUY_AGAIN_PREFIX: Route("buy_again", {b"GET": self._answer_buy_again}),
+            RANK_PREFIX: Route("rank", {b"GET": self._answer_rank}),
+        }
+        for kind in (*shelves.SHELVES_OF_ITEMS, ShelfKind.CONTINUE):
+            prefix = f"/v1/{kind.value}/".encode()
+            routes[prefix] = self._build_shelf_route(kind, prefix)
+        return routes
+
+    def _build_shelf_route(self, kind: ShelfKind, prefix: bytes) -> Route:
+        """Return the route of a shelf; `prefix` is what stands before the id in its path."""
+        label = kind.value.replace("-", "_")
+        return Route(label, {b"GET": partial(self._answer_shelf, kind, prefix)})
 
     def __call__(self, request: Request) -> Response | PendingResponse:
         """Answer a request. Errors become responses."""
@@ -118,9 +143,9 @@ class Router:
         """Return the route of a path; None for an unknown path."""
         route = self._routes.get(path)
         if route is None:
-            for prefix, user_route in self._user_routes.items():
-                if path.startswith(prefix) and _is_user(path[len(prefix) :]):
-                    return user_route
+            for prefix, route_of_id in self._routes_of_ids.items():
+                if path.startswith(prefix) and _is_id(path[len(prefix) :]):
+                    return route_of_id
         return route
 
     def build_refusal(self, status: int, message: str) -> Response:
@@ -186,6 +211,38 @@ class Router:
         question = parse_untrusted(lean.parse_buy_again_request, user, request.query)
         return self._predict("buy_again", [question], self._encode_lean)
 
+    def _answer_rank(self, request: Request) -> PendingResponse:
+        """Answer GET /v1/rank/USER."""
+        user = request.path[len(RANK_PREFIX) :]
+        question = parse_untrusted(shelves.parse_rank_request, user, request.query)
+        return self._predict("rank", [question], self._encode_rank)
+
+    async def _encode_rank(
+        self,
+        questions: list[Question],
+        catalogue: ServedCatalogue,
+        recommendations: list[Recommendation],
+    ) -> bytes:
+        return shelves.encode_ranked_items(
+            self._encoder, questions[0], catalogue, recommendations[0]
+        )
+
+    def _answer_shelf(self, kind: ShelfKind, prefix: bytes, request: Request) -> PendingResponse:
+        """Answer the GET route of a shelf."""
+        subject = request.path[len(prefix) :]
+        question = parse_untrusted(shelves.parse_shelf_request, kind, subject, request.query)
+        return self._find_shelf(question)
+
+    async def _find_shelf(self, question: ShelfQuestion) -> Response:
+        """Answer with a shelf, and count the request."""
+        label = question.kind.value.replace("-", "_")
+        try:
+            catalogue, recommendation = await self._model.answer_shelf(question)
+        except Exception as failure:
+            return self._count(label, self._build_failure_response(failure))
+        body = shelves.encode_shelf(self._encoder, question, catalogue, recommendation)
+        return self._count(label, Response(200, body))
+
     async def _encode_lean(
         self,
         questions: list[Question],
@@ -245,6 +302,6 @@ class Router:
         return self._count("metadata", build_json_response(metadata))
 
 
-def _is_user(text: bytes) -> bool:
-    """Whether the end of a path is a user's id, in which a slash is encoded."""
+def _is_id(text: bytes) -> bool:
+    """Whether the end of a path is an id, in which a slash is encoded."""
     return bool(text) and b"/" not in text

@@ -17,6 +17,10 @@ from dawnlist.serving.predictor.answers.recommendation import Recommendation
 from dawnlist.serving.predictor.watch.families import FamilyBuilder, Histogram
 
 TIERS: Final = ("fold_in", "vector", "list", "content", "segment", "popular", "static", "none")
+SHELF_TIERS: Final = (
+    "similar", "similar_content", "associated", "trending", "continue", "segment", "popular", "static", "none",
+)  # fmt: skip
+"""The rungs of shelves."""
 BATCH_TIER: Final = "batch"
 """The tier of a request for several users, whose answers may be of several tiers."""
 

@@ -1,0 +1,1 @@
+"""Shelves: lists about an item, about everybody, or of what one user has met."""
