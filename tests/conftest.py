@@ -26,6 +26,7 @@ from tests.support.servers import (
     s3_server,
 )
 from tests.support.spark_sessions import QUICK
+from tests.support.stores import valkey_of
 
 if TYPE_CHECKING:  # it loads kfp, which most tests have no use for
     from tests.support.kfp_api import Kubeflow
@@ -50,8 +51,9 @@ def quick_call_stacks() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def valkey_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with run_embedded_valkey(tmp_path_factory.mktemp("valkey")) as url:
-        yield url
+    home = tmp_path_factory.mktemp("valkey")
+    with valkey_of(home, "--bind", "127.0.0.1", "--appendonly", "yes") as port:
+        yield f"redis://127.0.0.1:{port}/0"
 
 
 @pytest.fixture

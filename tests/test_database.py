@@ -760,8 +760,7 @@ def test_tables_of_other_schemas_are_named(
     assert "no table 'clicks' (it has: " in message
     assert "forms.purchases, forms.newest" in message and "pg_catalog" not in message
     maria_rows(mariadb_port, "CREATE TABLE ours (received_at datetime)", "CREATE DATABASE IF NOT EXISTS theirs",
-               "CREATE TABLE IF NOT EXISTS theirs.orders (received_at datetime)",
-               "GRANT SELECT ON theirs.* TO shop")  # fmt: skip
+               "CREATE TABLE IF NOT EXISTS theirs.orders (received_at datetime)")  # fmt: skip
     _, message = refused(DatabaseSource(maria, SourceSettings(interactions="clicks")))
     assert "(it has: ours, theirs.orders)" in message
     source = DatabaseSource(postgres, SourceSettings(interactions="forms.purchases"))
@@ -770,7 +769,7 @@ def test_tables_of_other_schemas_are_named(
     assert source.describe_time_index() == "received_at of forms.purchases has an index"
     maria_source = DatabaseSource(maria, SourceSettings(interactions="ours"))
     assert "has no index" in maria_source.describe_time_index()
-    maria_rows(mariadb_port, "CREATE TABLE ours (received_at datetime PRIMARY KEY)")
+    maria_rows(mariadb_port, "ALTER TABLE ours ADD INDEX (received_at)")
     assert maria_source.describe_time_index() == "received_at of ours has an index"
     sample = maria_source.read_sample("interactions", 3)
     assert sample is not None and table(sample).num_rows == 0

@@ -22,6 +22,7 @@ LIBRARY_ORDER = (
         "pages",
         "progress",
         "schema",
+        "secret_values",
         "source_columns",
         "urls",
     ),

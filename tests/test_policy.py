@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import pytest
 
+from dawnlist.secret_values import SECRETS_FOLDER
 from tests.support.pod_security import CONTROLS, restricted_violations
 from tests.support.rendered import LAYERS, Pod, Tree, one, pods, put, rendered, selected
 
@@ -101,7 +102,8 @@ def secrets_are_named_only(trees: list[Tree]) -> Violations:
     yield from (f"Secret/{tree['metadata']['name']}" for tree in trees if tree["kind"] == "Secret")
     for pod, container in _containers(trees):
         for entry in container.get("env", ()):
-            if "value" in entry and SECRET_NAME.search(entry["name"]):
+            is_secret = SECRET_NAME.search(entry["name"]) and entry["name"] != SECRETS_FOLDER
+            if "value" in entry and is_secret:
                 yield f"{pod.owner}: the value of {entry['name']}"
     for tree in trees:
         if tree["kind"] == "ConfigMap":
@@ -312,6 +314,7 @@ BROKEN: Final[list[tuple[str, Any, Callable[[list[Tree]], Violations]]]] = [
     (f"{JOB} volumes 2 emptyDir sizeLimit", None, nothing_of_the_node_is_used),
     ("Service/redis kind", "Secret", secrets_are_named_only),
     (f"{STORE} containers 0 env 0", {"name": "REDIS_PASSWORD", "value": "a"}, secrets_are_named_only),
+    (f"{STORE} containers 0 env 0", {"name": "SECRETS_FOLDER", "value": "a"}, secrets_are_named_only),
     ("ConfigMap/dawnlist-environment data AWS_SECRET_ACCESS_KEY", "a", secrets_are_named_only),
     (f"{SERVER} args 0", "--redis=redis://:a@b:6379/0", secrets_are_named_only),
     ("Service/redis kind", "ClusterRole", rights_are_few),

@@ -49,3 +49,4 @@ def _set_up(port: int) -> None:
         cursor.execute("CREATE DATABASE shop")
         cursor.execute("CREATE USER shop@'%' IDENTIFIED BY 's3cret'")
         cursor.execute("GRANT ALL ON shop.* TO shop@'%'")
+        cursor.execute("GRANT ALL ON theirs.* TO shop@'%'")
