@@ -1,8 +1,8 @@
 """Pack and unpack what the store holds of items: the catalogue, item factors and popular lists.
 
     c:I   rows of the catalogue as Parquet (zstd): item_id, title, genres, then those of the setting items.columns;
-          50,000 a chunk, row number = item index; and the boolean column `withdrawn`, if the run took any item out
-          of its lists
+          and those of dawnlist/model/item_relations.py; 50,000 a chunk, row number = item index; and the boolean
+          column `withdrawn`, if the run took any item out of its lists
     f:I   float32 rows of item factors, [y (f), bias (1), content (d)]; as many whole rows a chunk as 4 MiB hold
     p     count u2; then for each list: length of its name u2, its name in UTF-8, n u4, items u4 (n,), scores f4 (n,)
 
