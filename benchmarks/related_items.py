@@ -169,7 +169,8 @@ def rank_row(matrix: csr_matrix) -> FindItems:
         row = slice(matrix.indptr[item], matrix.indptr[item + 1])
         items, values = matrix.indices[row], matrix.data[row]
         items, values = items[items != item], values[items != item]
-        return items[np.lexsort((items, -values))]
+        order = np.lexsort((items, -values))
+        return np.asarray(items[order])
 
     return find_items
 

@@ -23,6 +23,7 @@ from dawnlist.pipelines.lake import query_commands
 from dawnlist.pipelines.lake.backfill import backfill_command
 from dawnlist.pipelines.lake.commands import lake_app
 from dawnlist.pipelines.matrices import commands as matrix_commands
+from dawnlist.pipelines.party.commands import party_command
 from dawnlist.pipelines.store import commands as store_commands
 
 app = typer.Typer(
@@ -73,6 +74,7 @@ app.command("housekeep")(housekeep_command)
 app.command("serve")(shop_commands.serve_command)
 app.command("collect")(event_commands.collect_command)
 app.add_typer(event_commands.events_app, name="events")
+app.command("party")(party_command)
 app.command("demo-shop")(event_commands.demo_shop_command)
 app.command("recommend", cls=IdCommand)(shop_commands.recommend_command)
 app.command("versions")(store_commands.versions_command)

@@ -15,6 +15,7 @@ from dawnlist.settings.operations import (
     ModelRegistrySettings,
     NotifySettings,
 )
+from dawnlist.settings.party import PartySettings
 from dawnlist.settings.shop import MOUNTED_SETTINGS, Settings, ShopSettings
 from dawnlist.settings.source import SourceSettings
 
@@ -32,6 +33,7 @@ __all__ = [
     "MlflowSettings",
     "ModelRegistrySettings",
     "NotifySettings",
+    "PartySettings",
     "Settings",
     "ShopSettings",
     "SourceSettings",

@@ -22,6 +22,7 @@ from dawnlist.settings.operations import (
     ModelRegistrySettings,
     NotifySettings,
 )
+from dawnlist.settings.party import PartySettings
 from dawnlist.settings.section import Section
 from dawnlist.settings.source import SourceSettings
 from dawnlist.source_columns import INTERACTION_ALIASES, ITEM_ALIASES, USER_ALIASES
@@ -77,6 +78,8 @@ class Settings(Section):
     """Where runs are logged."""
     collector: CollectorSettings = Field(default_factory=CollectorSettings)
     """What the collector of events accepts."""
+    party: PartySettings = Field(default_factory=PartySettings)
+    """What rooms of watch parties are like."""
     shop: ShopSettings = Field(default_factory=ShopSettings)
     """Where the shop is."""
 
