@@ -148,7 +148,11 @@ def write_header() -> bytes:
     """Write the head that says that the file is WebM."""
     versions = [write_integer(number, 1, 1) for number in ("4286", "42f7")]
     lengths = [write_integer("42f2", 4, 1), write_integer("42f3", 8, 1)]
-    document = [write_element("4282", b"webm"), write_integer("4287", 2, 1), write_integer("4285", 2, 1)]
+    document = [
+        write_element("4282", b"webm"),
+        write_integer("4287", 2, 1),
+        write_integer("4285", 2, 1),
+    ]
     return write_element("1a45dfa3", b"".join(versions + lengths + document))
 
 
@@ -171,7 +175,9 @@ def write_cues(starts: list[int], offsets: list[int]) -> bytes:
     points = []
     for start, offset in zip(starts, offsets, strict=True):
         position = write_integer("f7", 1, 1) + write_integer("f1", offset)
-        points.append(write_element("bb", write_integer("b3", start) + write_element("b7", position)))
+        points.append(
+            write_element("bb", write_integer("b3", start) + write_element("b7", position))
+        )
     return write_element("1c53bb6b", b"".join(points))
 
 

@@ -1,5 +1,6 @@
 """The watch party's rules for clocks and drift (sync.js), as a browser runs them."""
 
+import itertools
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -85,7 +86,9 @@ def test_a_correction_begins_beyond_one_bound_and_ends_below_another(tab: Tab) -
     assert decide(tab, [0.011, 0.029])[-1] == {"rate": 1}  # between the bounds none begins
 
 
-@pytest.mark.parametrize(("distance", "rate"), [(0.05, 1.05), (0.4, 1.05), (-0.4, 0.95), (-0.049, 0.951)])
+@pytest.mark.parametrize(
+    ("distance", "rate"), [(0.05, 1.05), (0.4, 1.05), (-0.4, 0.95), (-0.049, 0.951)]
+)
 def test_the_speed_stays_within_five_percent(tab: Tab, distance: float, rate: float) -> None:
     (choice,) = decide(tab, [distance])
     assert choice["rate"] == pytest.approx(rate, abs=1e-9)
@@ -106,7 +109,7 @@ def test_one_odd_report_among_five_is_no_reason(tab: Tab) -> None:
 def test_seeks_that_do_not_help_become_rarer(tab: Tab) -> None:
     choices = decide(tab, 300 * [9.0], step=0.5)
     seeks = [0.5 * (number + 1) for number, choice in enumerate(choices) if "seek" in choice]
-    pauses = [later - earlier for earlier, later in zip(seeks, seeks[1:], strict=False)]
+    pauses = [later - earlier for earlier, later in itertools.pairwise(seeks)]
     assert pauses == [2.0, 4.0, 8.0, 16.0, 30.0, 30.0, 30.0]
     assert all(choice["rate"] == 1.05 for choice in choices if "rate" in choice)
 

@@ -152,7 +152,9 @@ def test_chat_is_text_and_links_are_dead_unless_the_host_allows(
         ben.evaluate("party.facts.links = true")
         say(ana, HOSTILE)
         wait_until(lambda: len(read_lines(ben, "chat")) == 2)
-        links = ben.evaluate("[...document.querySelectorAll('#chat a')].map((a) => [a.href, a.rel])")
+        links = ben.evaluate(
+            "[...document.querySelectorAll('#chat a')].map((a) => [a.href, a.rel])"
+        )
         assert links == [["https://example.org/a?b=1", "noopener noreferrer nofollow"]]
         assert read_lines(ben, "chat")[1] == f"Ana{HOSTILE}"
         assert ben.evaluate("window.broken") is None
@@ -175,7 +177,9 @@ def test_what_was_said_without_a_connection_arrives_once(browser: Browser, serve
 
 def test_a_change_that_came_too_late_is_taken_back(browser: Browser, server: str) -> None:
     with join(browser, create_room(server)) as tab:
-        tab.evaluate("party.send({type: 'set', seq: party.state.seq - 1, changes: {paused: false}})")
+        tab.evaluate(
+            "party.send({type: 'set', seq: party.state.seq - 1, changes: {paused: false}})"
+        )
         wait_until(lambda: read_text(tab, "status").startswith("Somebody was quicker"))
         assert tab.evaluate("party.state.paused") is True
 
@@ -194,8 +198,11 @@ def test_keys_work_on_the_player_and_nowhere_else(browser: Browser, server: str)
         wait_until(lambda: not tab.evaluate("party.state.held"))
         press(tab, " ")
         wait_until(lambda: tab.evaluate("party.state.paused") is False)
+        was_muted = tab.evaluate("party.player.video.muted")
         press(tab, "m")
-        assert tab.evaluate("document.getElementById('mute').getAttribute('aria-pressed')") in ("true", "false")  # fmt: skip
+        pressed = "document.getElementById('mute').getAttribute('aria-pressed')"
+        wait_until(lambda: tab.evaluate(pressed) == str(not was_muted).lower())
+        assert tab.evaluate("party.player.video.muted") is not was_muted
 
 
 def test_reactions_and_typing_are_shown_with_their_names(browser: Browser, server: str) -> None:

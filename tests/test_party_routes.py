@@ -58,9 +58,7 @@ def test_a_lobby_without_rooms_says_so(client: Client) -> None:
     assert "No room is open" in answer.text and "<li>" not in answer.text
 
 
-def test_the_lobby_lists_open_rooms_and_escapes_their_names(
-    client: Client, rooms: Rooms
-) -> None:
+def test_the_lobby_lists_open_rooms_and_escapes_their_names(client: Client, rooms: Rooms) -> None:
     first = {"room": ROOM, "name": HOSTILE, "members": 1, "locked": True, "item": "<i>film</i>"}
     second = {"room": "x" * 12, "name": "Ana's", "members": 1200, "locked": False, "item": None}
     rooms.open_rooms = [first, second]
@@ -80,10 +78,10 @@ def test_a_rooms_page_has_its_facts_and_escapes_them(client: Client, rooms: Room
     assert 'data-locked="false"' in client.get(f"/rooms/{ROOM}").text
 
 
-@pytest.mark.parametrize("room", ["abcDEF123_-5", "short", "a" * 13, "%3Cscript%3Ex", "abc.EF123_-4"])
-def test_an_unknown_room_is_answered_with_a_page_of_its_own(
-    client: Client, room: str
-) -> None:
+@pytest.mark.parametrize(
+    "room", ["abcDEF123_-5", "short", "a" * 13, "%3Cscript%3Ex", "abc.EF123_-4"]
+)
+def test_an_unknown_room_is_answered_with_a_page_of_its_own(client: Client, room: str) -> None:
     answer = client.get(f"/rooms/{room}")
     assert answer.status_code == 404
     assert "There is no such room" in answer.text and room not in answer.text

@@ -135,8 +135,20 @@ class SmallRoom:
     async def take_wish(self, name: str, kind: str, message: Facts) -> None:
         if kind == "suggest":
             names = [member["name"] for member in self.members.values()]
-            item = {"item": "i7", "title": "The long way home", "score": 1.0, "for": names, "seen_by": names[1:]}
-            other = {"item": "i8", "title": "Tin sailors", "score": 0.5, "for": names[:1], "seen_by": []}
+            item = {
+                "item": "i7",
+                "title": "The long way home",
+                "score": 1.0,
+                "for": names,
+                "seen_by": names[1:],
+            }
+            other = {
+                "item": "i8",
+                "title": "Tin sailors",
+                "score": 0.5,
+                "for": names[:1],
+                "seen_by": [],
+            }
             await self.tell({"type": "suggestions", "items": [item, other]})
         elif kind == "vote":
             voters = self.voters.setdefault(message["item"], set())
