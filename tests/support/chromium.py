@@ -133,7 +133,10 @@ def chromium(home: Path) -> Iterator[Browser]:
         wait_until(lambda: port_file.is_file() and "\n" in port_file.read_text())
         port, path = port_file.read_text().split()
         address = f"ws://127.0.0.1:{port}{path}"
-        with connect(address, max_size=None, open_timeout=WAIT_SECONDS) as socket:
+        # The browser does not answer pings while the test waits.
+        with connect(
+            address, max_size=None, open_timeout=WAIT_SECONDS, ping_interval=None
+        ) as socket:
             yield Browser(socket)
     finally:
         process.terminate()

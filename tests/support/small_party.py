@@ -4,6 +4,7 @@ It speaks the party's protocol (docs/WATCHPARTY-PAGE.md) as far as the page need
 """
 
 import asyncio
+import contextlib
 import json
 import secrets
 import sys
@@ -21,7 +22,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from dawnlist.serving.watchparty.page.routes import DEMO_FILM, page_routes
 
 BARRIER_SECONDS = 5.0
-START_SECONDS = 0.4
+START_SECONDS = 0.7
 Facts = dict[str, Any]
 
 
@@ -41,7 +42,8 @@ class SmallRoom:
     async def tell(self, message: Facts, but: str = "") -> None:
         for member, socket in list(self.sockets.items()):
             if member != but:
-                await socket.send_text(json.dumps(message))
+                with contextlib.suppress(WebSocketDisconnect):
+                    await socket.send_text(json.dumps(message))
 
     def position(self) -> float:
         state = self.state

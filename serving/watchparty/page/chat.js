@@ -86,7 +86,7 @@ export class Chat {
   }
 
   #buildLine(name, text) {
-    const line = document.createElement("li");
+    const line = document.createElement("p");
     const author = document.createElement("b");
     author.textContent = name;
     line.append(author, ...this.#buildText(text));

@@ -84,7 +84,7 @@ export class People {
     remark.className = "soft small";
     remark.textContent = remarks.join(", ");
     line.append(title, remark);
-    if (isHost && member.id !== this.room.member) line.append(...this.#buildButtons(member));
+    if (isHost && member.id !== this.room.member) line.append(this.#buildButtons(member));
     return line;
   }
 
@@ -92,7 +92,7 @@ export class People {
     const actions = { kick: "Take out" };
     if (!member.host) actions.add = "Make host";
     actions.hand_over = "Hand over";
-    return Object.entries(actions).map(([action, label]) => {
+    const buttons = Object.entries(actions).map(([action, label]) => {
       const button = document.createElement("button");
       button.type = "button";
       button.textContent = label;
@@ -100,5 +100,9 @@ export class People {
       button.addEventListener("click", () => this.#act(action, member.id));
       return button;
     });
+    const row = document.createElement("div");
+    row.className = "row";
+    row.append(...buttons);
+    return row;
   }
 }

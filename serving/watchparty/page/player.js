@@ -3,8 +3,8 @@
 import { computePosition, DriftPolicy } from "./sync.js";
 
 const TICK_MS = 100;
-/** The picture may differ by this many seconds while the film stands. */
-const STANDING_SECONDS = 0.02;
+/** A film that stands is set to its place when it is off by more: all see the same picture. */
+const STANDING_SECONDS = 0.001;
 /** Report a stall that lasts this long: a seek of our own is over sooner. */
 const STALL_MS = 400;
 const HLS_SCRIPT = "/static/hls-1.7.4.light.min.js";

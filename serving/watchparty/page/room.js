@@ -125,7 +125,11 @@ class Room {
 
   #report(type) {
     if (!this.state) return;
-    this.send({ type, seq: this.state.seq, media_time: this.player.video.currentTime });
+    const { currentTime, duration } = this.player.video;
+    const message = { type, seq: this.state.seq, media_time: currentTime };
+    // A live stream has no end.
+    if (Number.isFinite(duration)) message.duration = duration;
+    this.send(message);
   }
 
   #showDown() {

@@ -114,7 +114,8 @@ export class DriftPolicy {
   }
 
   #seekOrHurry(distance, roomRate, now) {
-    const pause = Math.min(this.rules.pauseSeconds * 2 ** this.seeks, this.rules.maxPauseSeconds);
+    const doublings = Math.max(0, this.seeks - 1);
+    const pause = Math.min(this.rules.pauseSeconds * 2 ** doublings, this.rules.maxPauseSeconds);
     if (now - this.lastSeek < pause) return { rate: this.#chooseRate(distance, roomRate) };
     this.lastSeek = now;
     this.seeks += 1;

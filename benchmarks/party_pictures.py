@@ -1,0 +1,84 @@
+"""Pictures of the watch party's pages for docs/images: python benchmarks/party_pictures.py"""
+
+import contextlib
+import json
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import httpx
+
+sys.path.append(str(Path(__file__).parents[1]))  # the tests' browser and server
+
+from tests.support.chromium import Tab, chromium, wait_until
+from tests.support.parties import party_server
+from tests.support.viewers import Viewer
+
+IMAGES = Path("docs/images")
+LINES = (
+    ("Ana", "Is everybody here?"),
+    ("Ben", "Yes, with popcorn 🍿"),
+    ("Ana", "Then I start the film."),
+    ("Cleo", "The clock is in step with mine!"),
+)
+PEOPLE = ("Ana", "Ben", "Cleo")
+
+
+def create_room(server: str) -> str:
+    """Create a room, and return its page's address."""
+    wish = {"name": "Friday's film", "access": "open", "control": "all", "guests": True}
+    room = httpx.post(f"{server}/v1/rooms", json=wish).json()["room"]
+    return f"{server}/rooms/{room}"
+
+
+def say(tab: Tab, text: str) -> None:
+    """Say something in the chat, and wait until it is there."""
+    fill = f"document.getElementById('say').value = {json.dumps(text)}"
+    tab.evaluate(f"{fill}; document.getElementById('chat-form').requestSubmit()")
+    last = "document.querySelector('#chat').lastElementChild"
+    shown = f"{last}.textContent.endsWith({json.dumps(text)}) && !{last}.className"
+    wait_until(lambda: tab.evaluate(shown))
+
+
+def queue(tab: Tab, item: str) -> None:
+    """Put a film into the queue."""
+    fill = f"document.getElementById('queue-item').value = {json.dumps(item)}"
+    tab.evaluate(f"{fill}; document.getElementById('queue-form').requestSubmit()")
+    wait_until(lambda: tab.evaluate(f"document.querySelectorAll('[data-vote={item}]').length"))
+
+
+def fill_room(tabs: dict[str, Tab]) -> None:
+    """Watch, talk, queue and vote."""
+    for name, text in LINES:
+        say(tabs[name], text)
+    tabs["Ana"].evaluate("document.getElementById('play').click()")
+    for item in ("sailors", "harbour"):
+        queue(tabs["Ben"], item)
+    tabs["Cleo"].evaluate("document.querySelector('[data-vote=harbour]').click()")
+    wait_until(lambda: tabs["Ana"].evaluate("party.player.video.currentTime > 2"))
+    tabs["Ben"].evaluate("document.querySelector('#emojis button').click()")
+    time.sleep(0.5)
+
+
+def main() -> None:
+    """Take a picture of the lobby and of a room, wide and narrow."""
+    with contextlib.ExitStack() as stack:
+        server = stack.enter_context(party_server())
+        folder = stack.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True))
+        address = create_room(server)
+        tabs = {}
+        for name in PEOPLE:
+            browser = stack.enter_context(chromium(Path(folder, name)))
+            tabs[name] = browser.open_tab(address)
+            Viewer(tabs[name]).join(name)
+        fill_room(tabs)
+        tabs["Ana"].take_screenshot(IMAGES / "party-room-1280.png", 1280, 1150)
+        tabs["Ana"].take_screenshot(IMAGES / "party-room-400.png", 400, 1900)
+        tabs["Ben"].go(f"{server}/")
+        tabs["Ben"].take_screenshot(IMAGES / "party-lobby-1280.png", 1280, 700)
+        tabs["Ben"].take_screenshot(IMAGES / "party-lobby-400.png", 400, 1000)
+
+
+if __name__ == "__main__":
+    main()
