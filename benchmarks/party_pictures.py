@@ -11,6 +11,7 @@ import httpx
 
 sys.path.append(str(Path(__file__).parents[1]))  # the tests' browser and server
 
+from dawnlist.machine.embedded_valkey import run_embedded_valkey
 from tests.support.chromium import Tab, chromium, wait_until
 from tests.support.parties import party_server
 from tests.support.viewers import Viewer
@@ -64,8 +65,9 @@ def fill_room(tabs: dict[str, Tab]) -> None:
 def main() -> None:
     """Take a picture of the lobby and of a room, wide and narrow."""
     with contextlib.ExitStack() as stack:
-        server = stack.enter_context(party_server())
         folder = stack.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True))
+        store = stack.enter_context(run_embedded_valkey(Path(folder, "valkey")))
+        server = stack.enter_context(party_server(store))
         address = create_room(server)
         tabs = {}
         for name in PEOPLE:

@@ -10,6 +10,7 @@ page (party_jellyfin.js): as its client has them by default, and with its correc
 import argparse
 import contextlib
 import sys
+import tempfile
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +20,7 @@ import numpy as np
 
 sys.path.append(str(Path(__file__).parents[1]))  # the tests' browser and links
 
+from dawnlist.machine.embedded_valkey import run_embedded_valkey
 from tests.support.parties import party_server
 from tests.support.slow_links import Link, relays
 from tests.support.viewers import Shown, Viewer, measure_distances, open_viewer
@@ -29,6 +31,10 @@ LOSS = 0.02
 SKEWS = (0.0, 29.0, -3.7, 0.8)
 STEADY_FROM, STEADY_SECONDS = 10.0, 25.0
 SEEKS = (12.0, 60.0, 4.0)
+LAGS = (0.3, 1.5)
+"""Seconds by which one player is put back, as one does that could not keep up."""
+LAG_SECONDS = 12.0
+NEAR_SECONDS = 0.1
 AFTER_SEEK, AFTER_SEEK_SECONDS = 10.0, 6.0
 POLICIES = {
     "dawnlist": "",
@@ -44,6 +50,8 @@ class Distances:
     steady: list[float] = field(default_factory=list)
     at_ten: list[float] = field(default_factory=list)
     """From ten seconds after a seek on."""
+    recoveries: dict[float, list[float]] = field(default_factory=dict)
+    """Seconds until all were within NEAR_SECONDS again, by the lag of one of them."""
 
 
 def watch_together(viewers: list[Viewer], distances: Distances) -> None:
@@ -59,6 +67,17 @@ def watch_together(viewers: list[Viewer], distances: Distances) -> None:
         sleep_until(after + AFTER_SEEK_SECONDS + 0.5)
         shown = read_all(viewers)
         distances.at_ten += measure_distances(shown, after, after + AFTER_SEEK_SECONDS)
+
+
+def hold_back(viewers: list[Viewer], distances: Distances) -> None:
+    """Put one player back, and measure when it is near the others again."""
+    for lag in LAGS:
+        start = time.time()
+        viewers[2].evaluate(f"party.player.video.currentTime -= {lag}; 0")
+        sleep_until(start + LAG_SECONDS + 0.5)
+        apart = measure_distances(read_all(viewers), start, start + LAG_SECONDS)
+        far = [step for step, distance in enumerate(apart) if distance > NEAR_SECONDS]
+        distances.recoveries.setdefault(lag, []).append((max(far, default=-1) + 1) / 50)
 
 
 def read_all(viewers: list[Viewer]) -> list[Shown]:
@@ -87,15 +106,25 @@ def run_room(server: str, ports: list[int], rules: str, distances: Distances) ->
                 viewer.evaluate(f"{script}; {rules}; 0")
         time.sleep(4)  # the clocks' first pings
         watch_together(viewers, distances)
+        hold_back(viewers, distances)
 
 
 def print_figures(name: str, distances: Distances) -> None:
-    """Print a line of the table, in milliseconds."""
+    """Print a line of the table: milliseconds, and then seconds."""
     cells = []
     for values in (distances.steady, distances.at_ten):
         milliseconds = 1000 * np.array(values)
         cells += [f"{np.percentile(milliseconds, share):,.0f}" for share in (50, 95, 100)]
+    cells += [format_recovery(distances.recoveries[lag]) for lag in LAGS]
     print(f"| {name} | {' | '.join(cells)} |", flush=True)
+
+
+def format_recovery(seconds: list[float]) -> str:
+    """Format the median time of a recovery, in seconds."""
+    median = float(np.median(seconds))
+    if median >= LAG_SECONDS:
+        return f"not in {LAG_SECONDS:.0f} s"
+    return f"{median:.1f} s"
 
 
 def main() -> None:
@@ -105,14 +134,20 @@ def main() -> None:
     rounds = parser.parse_args().rounds
     links = [Link(delay, JITTER_SHARE * delay, LOSS) for delay in DELAYS]
     results = {name: Distances() for name in POLICIES}
-    with party_server() as server:
+    with (
+        tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as home,
+        run_embedded_valkey(Path(home)) as store,
+        party_server(store) as server,
+    ):
         port = int(server.rsplit(":", 1)[1])
         for number in range(rounds):
             with relays(links, port, seed=100 * number) as ports:
                 for name, rules in POLICIES.items():
                     run_room(server, ports, rules, results[name])
-    print("| rules | steady p50 | p95 | max | 10 s after a seek p50 | p95 | max |")
-    print("| --- | --: | --: | --: | --: | --: | --: |")
+    heads = ["steady p50", "p95", "max", "10 s after a seek p50", "p95", "max"]
+    heads += [f"back from {lag} s behind" for lag in LAGS]
+    print(f"| rules | {' | '.join(heads)} |")
+    print(f"| --- | {' | '.join(['--:'] * len(heads))} |")
     for name, distances in results.items():
         print_figures(name, distances)
 

@@ -14,8 +14,9 @@ pytestmark = needs_chromium
 
 
 @pytest.fixture(scope="module")
-def tab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tab]:
-    with party_server() as address, chromium(tmp_path_factory.mktemp("chromium")) as browser:
+def tab(valkey_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tab]:
+    profile = tmp_path_factory.mktemp("chromium")
+    with party_server(valkey_server) as address, chromium(profile) as browser:
         tab = browser.open_tab(f"{address}/")
         load = "Object.assign(window, module)"
         tab.evaluate(f'import("/static/sync.js").then((module) => {{ {load}; }})')

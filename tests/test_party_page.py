@@ -26,8 +26,8 @@ HOSTILE = "<img src=x onerror='window.broken = 1'> see https://example.org/a?b=1
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    with party_server() as address:
+def server(valkey_server: str) -> Iterator[str]:
+    with party_server(valkey_server) as address:
         yield address
 
 

@@ -6,6 +6,7 @@ link: all arrive, in order, later. Each way has its own chance.
 
 import asyncio
 import contextlib
+import math
 import random
 import threading
 from collections.abc import Iterator
@@ -33,7 +34,7 @@ class Link:
         """Bytes a second that TCP reaches with this loss and this round trip (Mathis and others, 1997)."""
         if not self.loss:
             return float("inf")
-        return 1.22 * SEGMENT_BYTES / (2 * self.delay * self.loss**0.5)
+        return 1.22 * SEGMENT_BYTES / (2 * self.delay * math.sqrt(self.loss))
 
     def draw_delay(self, size: int, chance: random.Random) -> float:
         """Draw how long these bytes are on their way, with what is sent again."""
