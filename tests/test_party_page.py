@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
+from websockets.sync.client import connect
 
 from tests.support.chromium import Browser, Tab, chromium, needs_chromium, wait_until
 from tests.support.parties import party_server
@@ -55,7 +56,7 @@ def join(browser: Browser, address: str, name: str = "Ana") -> Iterator[Tab]:
 
 
 def read_text(tab: Tab, element: str) -> str:
-    return str(tab.evaluate(f"document.getElementById('{element}').textContent"))
+    return str(tab.evaluate(f"document.getElementById('{element}')?.textContent"))
 
 
 def read_lines(tab: Tab, element: str) -> list[str]:
@@ -137,6 +138,68 @@ def test_a_reloaded_page_is_the_same_member(browser: Browser, server: str) -> No
         member = tab.evaluate("party.member")
         tab.call("Page.reload")
         wait_until(lambda: tab.evaluate("window.party?.member") == member)
+
+
+def join_by_form(tab: Tab, name: str, password: str = "") -> None:
+    """Fill the form at the door, and send it."""
+    for field, value in (("person", name), ("room-password", password)):
+        tab.evaluate(f"document.getElementById('{field}').value = {json.dumps(value)}")
+    tab.evaluate("document.getElementById('join').requestSubmit()")
+
+
+def test_a_room_by_invitation_with_a_password_takes_who_has_both(
+    browser: Browser, server: str
+) -> None:
+    wish = {"name": "Secret", "access": "invitation", "password": "popcorn", "control": "all"}
+    facts = httpx.post(f"{server}/v1/rooms", json=wish).json()
+    address = f"{server}/rooms/{facts['room']}"
+    uninvited = browser.open_tab(address)
+    join_by_form(uninvited, "Eve", "popcorn")
+    wait_until(lambda: "invitation" in read_text(uninvited, "problem"))
+    uninvited.close()
+    tab = browser.open_tab(f"{address}#invitation={facts['invitation']}")
+    assert tab.evaluate("document.getElementById('password-field').hidden") is False
+    join_by_form(tab, "Ana", "crisps")
+    wait_until(lambda: "password is wrong" in read_text(tab, "problem"))
+    join_by_form(tab, "Ana", "popcorn")
+    wait_until(lambda: read_text(tab, "status") == "You are in the room.")
+    tab.close()
+
+
+def test_hosts_take_people_out_and_keep_the_controls(browser: Browser, server: str) -> None:
+    wish = {"name": "Strict", "control": "hosts"}
+    facts = httpx.post(f"{server}/v1/rooms", json=wish).json()
+    address = f"{server}/rooms/{facts['room']}"
+    host = browser.open_tab(address)
+    key = f"dawnlist-party-ticket-{facts['room']}"
+    host.evaluate(f"sessionStorage.setItem('{key}', '{facts['ticket']}'); location.reload()")
+    wait_until(lambda: host.evaluate("window.party?.member") == facts["member"])
+    with join(browser, address, "Ben") as ben:
+        is_disabled = "document.getElementById('play').disabled"
+        assert (ben.evaluate(is_disabled), host.evaluate(is_disabled)) == (True, False)
+        assert ben.evaluate("document.getElementById('host').hidden") is True
+        button = "document.querySelector('#members .row button')"
+        wait_until(
+            lambda: host.evaluate(f"{button}?.getAttribute('aria-label')") == "Take out: Ben"
+        )
+        host.evaluate(f"{button}.click()")
+        wait_until(lambda: "taken you out" in read_text(ben, "problem"))
+        assert ben.evaluate("document.getElementById('room').hidden") is True
+        wait_until(lambda: host.evaluate("party.people.members.size") == 1)
+    host.close()
+
+
+def test_a_page_that_was_replaced_takes_its_place_back(browser: Browser, server: str) -> None:
+    with join(browser, create_room(server)) as tab:
+        member = tab.evaluate("party.member")
+        ticket, address = tab.evaluate("[party.connection.ticket, party.connection.address]")
+        hello = {"type": "hello", "ticket": ticket, "last_seq": None, "last_chat": None}
+        with connect(address) as other:
+            other.send(json.dumps(hello))
+            wait_until(lambda: "somewhere else" in read_text(tab, "problem"))
+            join_by_form(tab, "Ana")
+            wait_until(lambda: read_text(tab, "status") == "You are in the room.")
+            assert tab.evaluate("party.member") == member
 
 
 def test_chat_is_text_and_links_are_dead_unless_the_host_allows(

@@ -162,15 +162,23 @@ function enter(ticket) {
   window.party = new Room(ticket);
 }
 
+/** Begin anew: nothing of the room that has ended may go on in the page. */
+function comeBack(ticket) {
+  saveTicket(room, ticket);
+  location.reload();
+}
+
 joinForm.addEventListener("submit", async (event) => {
   event.preventDefault();
   const problem = byId("problem");
   const name = byId("person").value.trim();
   problem.textContent = "";
   try {
-    const ticket = await askForTicket(room, name, byId("room-password").value);
+    // Who was replaced by another page still has a ticket, and takes the place back.
+    const ticket = readTicket(room) || (await askForTicket(room, name, byId("room-password").value));
     localStorage.setItem(NAME_KEY, name);
-    enter(ticket);
+    if (window.party) comeBack(ticket);
+    else enter(ticket);
   } catch (error) {
     problem.textContent = error.message;
   }
