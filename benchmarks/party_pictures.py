@@ -13,7 +13,7 @@ sys.path.append(str(Path(__file__).parents[1]))  # the tests' browser and server
 
 from dawnlist.machine.embedded_valkey import run_embedded_valkey
 from tests.support.chromium import Tab, chromium, wait_until
-from tests.support.parties import party_server
+from tests.support.party_members import party_process
 from tests.support.viewers import Viewer
 
 IMAGES = Path("docs/images")
@@ -67,7 +67,7 @@ def main() -> None:
     with contextlib.ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True))
         store = stack.enter_context(run_embedded_valkey(Path(folder, "valkey")))
-        server = stack.enter_context(party_server(store))
+        server, _ = stack.enter_context(party_process(store))
         address = create_room(server)
         tabs = {}
         for name in PEOPLE:

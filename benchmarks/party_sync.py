@@ -21,7 +21,7 @@ import numpy as np
 sys.path.append(str(Path(__file__).parents[1]))  # the tests' browser and links
 
 from dawnlist.machine.embedded_valkey import run_embedded_valkey
-from tests.support.parties import party_server
+from tests.support.party_members import party_process
 from tests.support.slow_links import Link, relays
 from tests.support.viewers import Shown, Viewer, measure_distances, open_viewer
 
@@ -137,7 +137,7 @@ def main() -> None:
     with (
         tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as home,
         run_embedded_valkey(Path(home)) as store,
-        party_server(store) as server,
+        party_process(store) as (server, _),
     ):
         port = int(server.rsplit(":", 1)[1])
         for number in range(rounds):

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.support.chromium import Tab, chromium, needs_chromium
-from tests.support.parties import party_server
+from tests.support.party_members import party_process
 
 pytestmark = needs_chromium
 
@@ -16,7 +16,7 @@ pytestmark = needs_chromium
 @pytest.fixture(scope="module")
 def tab(valkey_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tab]:
     profile = tmp_path_factory.mktemp("chromium")
-    with party_server(valkey_server) as address, chromium(profile) as browser:
+    with party_process(valkey_server) as (address, _), chromium(profile) as browser:
         tab = browser.open_tab(f"{address}/")
         load = "Object.assign(window, module)"
         tab.evaluate(f'import("/static/sync.js").then((module) => {{ {load}; }})')

@@ -14,21 +14,19 @@ import pytest
 from websockets.sync.client import connect
 
 from tests.support.chromium import Browser, Tab, chromium, needs_chromium, wait_until
-from tests.support.parties import party_server
+from tests.support.party_members import party_process
 from tests.support.slow_links import Link, relays
-from tests.support.viewers import Viewer, open_viewer
+from tests.support.viewers import Viewer, is_near, open_viewer
 
 pytestmark = needs_chromium
 
 AXE = "axe-core@4.14.1"
-NEAR_FRAMES = 3
-"""Frames (40 ms each) by which two viewers may be apart once they are in step."""
 HOSTILE = "<img src=x onerror='window.broken = 1'> see https://example.org/a?b=1 now"
 
 
 @pytest.fixture(scope="module")
 def server(valkey_server: str) -> Iterator[str]:
-    with party_server(valkey_server) as address:
+    with party_process(valkey_server) as (address, _):
         yield address
 
 
@@ -74,19 +72,6 @@ def press(tab: Tab, key: str, **more: Any) -> None:
     text = {"text": key} if len(key) == 1 else {}
     tab.call("Input.dispatchKeyEvent", type="keyDown", key=key, **text, **more)
     tab.call("Input.dispatchKeyEvent", type="keyUp", key=key, **more)
-
-
-def is_near(viewers: list[Viewer], least_frame: int) -> bool:
-    """Whether all show nearly the same frame now, and at least this one."""
-    moments = [viewer.evaluate("readTrueTime()") for viewer in viewers]
-    shown = [viewer.read_shown() for viewer in viewers]
-    if not all(rows.times for rows in shown):
-        return False
-    moment = min(*moments, *(rows.times[-1] for rows in shown))
-    if any(rows.times[0] > moment for rows in shown):
-        return False
-    frames = [rows.frame_at(moment) for rows in shown]
-    return min(frames) >= least_frame and max(frames) - min(frames) <= NEAR_FRAMES
 
 
 def test_two_browsers_over_bad_links_come_into_step(server: str) -> None:

@@ -12,6 +12,8 @@ from typing import Any
 from tests.support.chromium import Tab, chromium, wait_until
 
 FRAMES_A_SECOND = 25
+NEAR_FRAMES = 3
+"""Frames (40 ms each) by which two viewers may be apart once they are in step."""
 WATCH_FRAMES = """
 (() => {
   const origin = performance.timeOrigin;
@@ -86,11 +88,17 @@ class Viewer:
 
 
 @contextlib.contextmanager
-def open_viewer(address: str, skew: float = 0.0) -> Iterator[Viewer]:
-    """Open a room's page in a browser of its own, whose clock is wrong by `skew` seconds."""
+def open_viewer(address: str, skew: float = 0.0, script: str = "") -> Iterator[Viewer]:
+    """Open a room's page in a browser of its own.
+
+    Args:
+        address: The page.
+        skew: Seconds by which the browser's clock is wrong.
+        script: What runs before the page's own scripts.
+    """
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as home, chromium(Path(home)) as browser:  # fmt: skip
         tab = browser.open_tab("about:blank")
-        source = WATCH_FRAMES.replace("SKEW", str(skew))
+        source = f"{WATCH_FRAMES.replace('SKEW', str(skew))};{script}"
         tab.call("Page.addScriptToEvaluateOnNewDocument", source=source)
         tab.go(address)
         yield Viewer(tab)
@@ -103,3 +111,16 @@ def measure_distances(viewers: list[Shown], start: float, end: float) -> list[fl
         frames = [shown.frame_at(start + step / 50) for shown in viewers]
         distances.append((max(frames) - min(frames)) / FRAMES_A_SECOND)
     return distances
+
+
+def is_near(viewers: list[Viewer], least_frame: int) -> bool:
+    """Whether all show nearly the same frame now, and at least this one."""
+    moments = [viewer.evaluate("readTrueTime()") for viewer in viewers]
+    shown = [viewer.read_shown() for viewer in viewers]
+    if not all(rows.times for rows in shown):
+        return False
+    moment = min(*moments, *(rows.times[-1] for rows in shown))
+    if any(rows.times[0] > moment for rows in shown):
+        return False
+    frames = [rows.frame_at(moment) for rows in shown]
+    return min(frames) >= least_frame and max(frames) - min(frames) <= NEAR_FRAMES
