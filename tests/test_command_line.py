@@ -19,7 +19,7 @@ from tests.support.published import publish, shop
 from tests.support.servers import running_predictor
 
 ACTIONS = {
-    "demo-shop", "simulate", "run", "compile", "deploy", "submit", "schedule", "unschedule", "housekeep", "serve",
+    "demo-shop", "party", "simulate", "run", "compile", "deploy", "submit", "schedule", "unschedule", "housekeep", "serve",
     "collect", "rollback", "release", "backfill", "events replay", "items withdraw", "items restore",
     "events erase",
 }  # fmt: skip

@@ -22,6 +22,7 @@ LAYERS = [
     *((overlay, "serving-runtime") for overlay in OVERLAYS),
     *((overlay, "predictor-messages") for overlay in OVERLAYS),
     *((overlay, "collector", "monitoring") for overlay in OVERLAYS),
+    *((overlay, "collector", "watch-party") for overlay in OVERLAYS),
     ("gke-gpu", "redis"),
     ("gke-gpu", "kfp-store"),
     ("local", "kfp-2.15"),
