@@ -19,8 +19,8 @@ from tests.support.published import publish, shop
 from tests.support.servers import running_predictor
 
 ACTIONS = {
-    "demo-shop", "party", "simulate", "run", "compile", "deploy", "submit", "schedule", "unschedule", "housekeep", "serve",
-    "collect", "rollback", "release", "backfill", "events replay", "items withdraw", "items restore",
+    "demo-shop", "party", "simulate", "run", "compile", "deploy", "submit", "schedule", "unschedule", "housekeep",
+    "serve", "collect", "rollback", "release", "backfill", "events replay", "items withdraw", "items restore",
     "events erase",
 }  # fmt: skip
 """Commands that do something, and print what they do."""
