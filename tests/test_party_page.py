@@ -123,12 +123,13 @@ def test_who_joins_after_the_end_sees_the_end(browser: Browser, server: str) -> 
 
 def test_the_lobby_makes_a_room_and_its_maker_is_its_host(browser: Browser, server: str) -> None:
     tab = browser.open_tab(f"{server}/")
-    fill = "document.getElementById('name').value = 'Tin <b>sailors</b>'"
-    tab.evaluate(f"{fill}; document.getElementById('create').requestSubmit()")
+    for field, value in (("name", "Tin <b>sailors</b>"), ("person", "Ana")):
+        tab.evaluate(f"document.getElementById('{field}').value = '{value}'")
+    tab.evaluate("document.getElementById('create').requestSubmit()")
     wait_until(lambda: "/rooms/" in tab.evaluate("location.href"))
     wait_until(lambda: read_text(tab, "status") == "You are in the room.")
     assert tab.evaluate("document.querySelector('h1').textContent") == "Tin <b>sailors</b>"
-    assert "host" in read_lines(tab, "members")[0]
+    assert read_lines(tab, "members") == ["Anayou, host"]
     assert tab.evaluate("document.getElementById('host').hidden") is False
     tab.close()
 
