@@ -12,6 +12,10 @@ class JellyfinPolicy {
 
   addSeekDuration() {}
 
+  chooseStart() {
+    return null;
+  }
+
   reset() {
     const state = this.room.state;
     this.mustSeek = Boolean(state) && this.room.connection.clock.read() >= state.server_time;

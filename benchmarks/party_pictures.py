@@ -7,8 +7,6 @@ import tempfile
 import time
 from pathlib import Path
 
-import httpx
-
 sys.path.append(str(Path(__file__).parents[1]))  # the tests' browser and server
 
 from dawnlist.machine.embedded_valkey import run_embedded_valkey
@@ -26,11 +24,13 @@ LINES = (
 PEOPLE = ("Ana", "Ben", "Cleo")
 
 
-def create_room(server: str) -> str:
-    """Create a room, and return its page's address."""
-    wish = {"name": "Friday's film", "access": "open", "control": "all", "guests": True}
-    room = httpx.post(f"{server}/v1/rooms", json=wish).json()["room"]
-    return f"{server}/rooms/{room}"
+def create_room(tab: Tab, person: str) -> str:
+    """Create a room by the lobby's form, and return its page's address."""
+    for field, value in (("name", "Friday's film"), ("person", person)):
+        tab.evaluate(f"document.getElementById('{field}').value = {json.dumps(value)}")
+    tab.evaluate("document.getElementById('create').requestSubmit()")
+    wait_until(lambda: tab.evaluate("window.party?.connection.clock.samples.length >= 4"))
+    return str(tab.evaluate("location.href"))
 
 
 def say(tab: Tab, text: str) -> None:
@@ -68,11 +68,13 @@ def main() -> None:
         folder = stack.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True))
         store = stack.enter_context(run_embedded_valkey(Path(folder, "valkey")))
         server, _ = stack.enter_context(party_process(store))
-        address = create_room(server)
         tabs = {}
         for name in PEOPLE:
             browser = stack.enter_context(chromium(Path(folder, name)))
-            tabs[name] = browser.open_tab(address)
+            tabs[name] = browser.open_tab(f"{server}/")
+        address = create_room(tabs["Ana"], "Ana")
+        for name in PEOPLE[1:]:
+            tabs[name].go(address)
             Viewer(tabs[name]).join(name)
         fill_room(tabs)
         tabs["Ana"].take_screenshot(IMAGES / "party-room-1280.png", 1280, 1150)

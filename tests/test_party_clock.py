@@ -103,6 +103,11 @@ def test_a_large_distance_is_closed_by_a_seek_ahead(tab: Tab) -> None:
     assert "seek" not in decide(tab, [0.4])[0]
 
 
+def test_a_start_far_from_the_room_seeks_first(tab: Tab) -> None:
+    code = "[0.4, 0.401, -0.401].map((distance) => new DriftPolicy().chooseStart(distance, 0, 2))"
+    assert tab.evaluate(code) == [None, pytest.approx(0.2), pytest.approx(0.2)]
+
+
 def test_one_odd_report_among_five_is_no_reason(tab: Tab) -> None:
     assert decide(tab, [0.0, 0.0, 0.0, 5.0, 0.0]) == 5 * [{"rate": 1}]
 

@@ -106,14 +106,30 @@ def test_who_joins_later_sees_what_the_others_see(server: str) -> None:
             assert second.evaluate("shownFrames.length") < first.evaluate("shownFrames.length")
 
 
+def test_who_joins_after_the_end_sees_the_end(browser: Browser, server: str) -> None:
+    address = create_room(server)
+    with join(browser, address, "Ana") as ana:
+        ana.evaluate("party.set({media_time: 89})")
+        wait_until(lambda: ana.evaluate("party.state.media_time === 89 && !party.state.held"))
+        ana.evaluate("document.getElementById('play').click()")
+        wait_until(lambda: ana.evaluate("party.player.video.ended"))
+        with join(browser, address, "Ben") as ben:
+            wait_until(lambda: ben.evaluate("party.player.video.currentTime") == 90)
+            assert ana.evaluate("party.player.video.currentTime") == 90
+            ana.evaluate("party.set({media_time: 40})")
+            near = "party.player.video.currentTime > 40 && !party.player.video.paused"
+            wait_until(lambda: ana.evaluate(near) and ben.evaluate(near))
+
+
 def test_the_lobby_makes_a_room_and_its_maker_is_its_host(browser: Browser, server: str) -> None:
     tab = browser.open_tab(f"{server}/")
-    fill = "document.getElementById('name').value = 'Tin <b>sailors</b>'"
-    tab.evaluate(f"{fill}; document.getElementById('create').requestSubmit()")
+    for field, value in (("name", "Tin <b>sailors</b>"), ("person", "Ana")):
+        tab.evaluate(f"document.getElementById('{field}').value = '{value}'")
+    tab.evaluate("document.getElementById('create').requestSubmit()")
     wait_until(lambda: "/rooms/" in tab.evaluate("location.href"))
     wait_until(lambda: read_text(tab, "status") == "You are in the room.")
     assert tab.evaluate("document.querySelector('h1').textContent") == "Tin <b>sailors</b>"
-    assert "host" in read_lines(tab, "members")[0]
+    assert read_lines(tab, "members") == ["Anayou, host"]
     assert tab.evaluate("document.getElementById('host').hidden") is False
     tab.close()
 

@@ -20,7 +20,7 @@ _CHOICES: Final[Mapping[str, tuple[Any, ...]]] = {
     "strategy": STRATEGIES,
     "guests": (True, False),
 }
-_WISHES: Final = ("name", "access", "control", "strategy", "guests", "password", "item")
+_WISHES: Final = ("name", "access", "control", "strategy", "guests", "password", "item", "person")
 
 
 class WishError(ValueError):

@@ -123,13 +123,14 @@ class RoomRoutes:
         self._take_turn()
         wish = await _read_body(request)
         facts, item = await run_in_threadpool(build_room, wish)
+        person = check_name(wish.get("person", HOST_NAME))
         user = self._find_user(request)
         member = _choose_member(user)
         facts.hosts = [member]
         title, url = self.films.get_title(item), self.films.build_url(item)
         state = PlaybackState(item=item, title=title, url=url, server_time=time.time())
         await self.hub.store.create(facts, state)
-        answer = self._build_ticket(facts.room, member, HOST_NAME, user)
+        answer = self._build_ticket(facts.room, member, person, user)
         return 201, {"room": facts.room, "invitation": facts.invitation, **answer}
 
     async def _list_open(self, request: Request) -> tuple[int, dict[str, Any]]:

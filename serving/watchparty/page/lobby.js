@@ -1,6 +1,6 @@
 /** The lobby: create a room, and go there as its host. */
 
-import { readUserToken, saveTicket } from "./tickets.js";
+import { readName, readUserToken, saveName, saveTicket } from "./tickets.js";
 
 const form = document.querySelector("#create");
 const problem = document.querySelector("#problem");
@@ -26,6 +26,7 @@ async function createRoom() {
   const answer = await fetch("/v1/rooms", { method: "POST", headers, body: JSON.stringify(readForm()) });
   const facts = await answer.json();
   if (!answer.ok) throw new Error(facts.error || `the server answers ${answer.status}`);
+  saveName(form.elements.person.value.trim());
   saveTicket(facts.room, facts.ticket);
   location.href = `/rooms/${facts.room}${facts.invitation ? `#invitation=${facts.invitation}` : ""}`;
 }
@@ -34,6 +35,7 @@ function readForm() {
   const fields = new FormData(form);
   const wish = {
     name: fields.get("name").trim(),
+    person: fields.get("person").trim(),
     access: fields.get("access"),
     control: fields.get("control"),
     guests: fields.has("guests"),
@@ -42,3 +44,5 @@ function readForm() {
   if (fields.get("password")) wish.password = fields.get("password");
   return wish;
 }
+
+form.elements.person.value = readName();

@@ -7,6 +7,8 @@ const TICK_MS = 100;
 const STANDING_SECONDS = 0.001;
 /** Report a stall that lasts this long: a seek of our own is over sooner. */
 const STALL_MS = 400;
+/** Who is so near to the end plays on up to it. */
+const END_SECONDS = 0.5;
 const HLS_SCRIPT = "/static/hls-1.7.4.light.min.js";
 
 export class PartyPlayer extends EventTarget {
@@ -95,8 +97,21 @@ export class PartyPlayer extends EventTarget {
   }
 
   #start() {
-    if (this.video.ended && this.wanted >= this.video.duration) return;
+    if (this.wanted >= this.video.duration) {
+      this.#showEnd();
+      return;
+    }
+    const lead = this.policy.chooseStart(this.wanted, this.video.currentTime, this.state.rate);
+    if (lead !== null) this.#seek(this.wanted + lead);
     this.#play();
+  }
+
+  /** The room is beyond the end: show the last frame, as to those who have watched up to it. */
+  #showEnd() {
+    const video = this.video;
+    if (video.ended || video.duration - video.currentTime < END_SECONDS) return;
+    video.pause();
+    this.#seek(video.duration);
   }
 
   async #play() {
@@ -118,7 +133,10 @@ export class PartyPlayer extends EventTarget {
     if (!this.state || !this.url || this.state.paused || this.state.held) return;
     const video = this.video;
     if (this.clock.read() < this.state.server_time) return;
-    if (this.wanted >= video.duration) return;
+    if (this.wanted >= video.duration) {
+      this.#showEnd();
+      return;
+    }
     if (video.paused || video.seeking || video.readyState < HTMLMediaElement.HAVE_FUTURE_DATA) return;
     const choice = this.policy.decide(this.wanted, video.currentTime, this.state.rate, this.clock.now());
     if (choice.seek !== undefined) {
@@ -130,7 +148,9 @@ export class PartyPlayer extends EventTarget {
   }
 
   #seek(position) {
-    this.seekStart = this.clock.now();
+    // What loads its first bytes takes longer than a seek.
+    const isLoaded = this.video.readyState >= HTMLMediaElement.HAVE_METADATA;
+    this.seekStart = isLoaded ? this.clock.now() : null;
     this.video.currentTime = position;
   }
 

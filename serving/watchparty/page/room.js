@@ -6,9 +6,8 @@ import { Controls } from "./controls.js";
 import { People } from "./people.js";
 import { PartyPlayer } from "./player.js";
 import { NextFilms } from "./queue.js";
-import { askForTicket, dropTicket, readTicket, saveTicket } from "./tickets.js";
+import { askForTicket, dropTicket, readName, readTicket, saveName, saveTicket } from "./tickets.js";
 
-const NAME_KEY = "dawnlist-party-name";
 const REFUSALS = { set: "Somebody was quicker", chat: "Your message was not taken" };
 const room = document.body.dataset.room;
 const byId = (id) => document.getElementById(id);
@@ -176,7 +175,7 @@ joinForm.addEventListener("submit", async (event) => {
   try {
     // Who was replaced by another page still has a ticket, and takes the place back.
     const ticket = readTicket(room) || (await askForTicket(room, name, byId("room-password").value));
-    localStorage.setItem(NAME_KEY, name);
+    saveName(name);
     if (window.party) comeBack(ticket);
     else enter(ticket);
   } catch (error) {
@@ -202,6 +201,6 @@ byId("leave").addEventListener("click", () => {
 });
 
 byId("password-field").hidden = document.body.dataset.locked !== "true";
-byId("person").value = localStorage.getItem(NAME_KEY) || "";
+byId("person").value = readName();
 const kept = readTicket(room);
 if (kept) enter(kept);

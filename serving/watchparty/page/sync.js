@@ -106,6 +106,12 @@ export class DriftPolicy {
     return { rate: this.#chooseRate(distance, roomRate) };
   }
 
+  /** The seconds by which to aim ahead of the room with a seek before the start; null if none is needed. */
+  chooseStart(wanted, actual, roomRate) {
+    if (Math.abs(wanted - actual) <= this.rules.seekSeconds) return null;
+    return this.seekDuration * roomRate;
+  }
+
   #filter(distance) {
     this.distances.push(distance);
     if (this.distances.length > DISTANCES) this.distances.shift();

@@ -1,6 +1,7 @@
 /** Tickets of this tab, and what the address says after its `#`: it is never sent to a server or its logs. */
 
 const TICKET_PREFIX = "dawnlist-party-ticket-";
+const NAME_KEY = "dawnlist-party-name";
 const USER_TOKEN_KEY = "dawnlist-user-token";
 
 /** The fields after the `#` of the address: `invitation`, `token`. */
@@ -13,6 +14,15 @@ export function readUserToken() {
   const token = readFragment().get("token");
   if (token) sessionStorage.setItem(USER_TOKEN_KEY, token);
   return sessionStorage.getItem(USER_TOKEN_KEY);
+}
+
+/** The name that the person gave last, in any room. */
+export function readName() {
+  return localStorage.getItem(NAME_KEY) || "";
+}
+
+export function saveName(name) {
+  localStorage.setItem(NAME_KEY, name);
 }
 
 export function saveTicket(room, ticket) {
