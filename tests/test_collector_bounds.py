@@ -1,6 +1,7 @@
 """The collector's bounds and constants: the exact value, and the nearest one beyond it."""
 
 import asyncio
+import inspect
 import signal
 import subprocess
 import sys
@@ -23,6 +24,7 @@ from dawnlist.schema import EVENTS_SCHEMA
 from dawnlist.serving.collector.background import run_children
 from dawnlist.serving.collector.enrich.moods import USUAL_MOODS
 from dawnlist.serving.collector.event_writer import EventGroup, EventWriter
+from dawnlist.serving.collector.firehose import LAND_SECONDS, Firehose
 from dawnlist.serving.collector.worker import BATCH_EVENTS, Worker
 from dawnlist.settings import Settings, SourceSettings
 from dawnlist.store.endpoint import ServerEndpoint
@@ -218,3 +220,21 @@ def test_the_salt_of_a_day_is_gone_after_two_days(valkey: str, store: Any) -> No
         assert client.post("/v1/events", json={"events": [event]}).status_code == 202
     [key] = store.keys("*salt*")
     assert 2 * 86_400 - 60 < store.ttl(key) <= 2 * 86_400
+
+
+def test_an_event_that_is_dropped_is_answered_with_its_id(valkey: str) -> None:
+    events = [
+        {"id": "x" * 129, "type": "view", "user": "u1"},
+        {"id": 7, "type": "view", "user": "u1"},
+        {"id": "mine", "type": "NO", "user": "u1"},
+        ["mine"],
+    ]
+    with collector(valkey) as client:
+        answers = client.post("/v1/events", json={"events": events}).json()["events"]
+    assert [answer["status"] for answer in answers] == ["dropped"] * 4
+    assert [answer.get("id") for answer in answers] == ["x" * 128, None, "mine", None]
+
+
+def test_the_firehose_lands_an_entry_after_a_minute() -> None:
+    assert LAND_SECONDS == 60.0
+    assert inspect.signature(Firehose).parameters["land_seconds"].default == LAND_SECONDS
