@@ -5,7 +5,7 @@ import inspect
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import orjson
 import pyarrow as pa
 import pytest
 import redis
+from starlette.requests import ClientDisconnect
 
 from dawnlist.components.fetch.collected.collected_events import CollectedEvents
 from dawnlist.events.event_schema import explain_invalid_event
@@ -22,6 +23,7 @@ from dawnlist.lake.commits import append_rows
 from dawnlist.lake.lake import Lake
 from dawnlist.schema import EVENTS_SCHEMA
 from dawnlist.serving.collector.background import run_children
+from dawnlist.serving.collector.bodies import BodyError, read_body
 from dawnlist.serving.collector.enrich.moods import USUAL_MOODS
 from dawnlist.serving.collector.event_writer import EventGroup, EventWriter
 from dawnlist.serving.collector.firehose import LAND_SECONDS, Firehose
@@ -238,3 +240,13 @@ def test_an_event_that_is_dropped_is_answered_with_its_id(valkey: str) -> None:
 def test_the_firehose_lands_an_entry_after_a_minute() -> None:
     assert LAND_SECONDS == 60.0
     assert inspect.signature(Firehose).parameters["land_seconds"].default == LAND_SECONDS
+
+
+def test_a_body_that_is_cut_off_is_an_error_of_the_sender() -> None:
+    async def give_half() -> AsyncIterator[bytes]:
+        yield b"half"
+        raise ClientDisconnect
+
+    with pytest.raises(BodyError, match="ended in the middle of the body") as error:
+        asyncio.run(read_body(give_half(), ""))
+    assert error.value.status == 400

@@ -181,3 +181,8 @@ def test_a_pivot_is_judged_by_the_scale_of_its_row(scale: float) -> None:
         matrix = np.array([[1.0, 1.0], [1.0, 1.0 + rest]]) * scale
         cholesky(matrix)
         assert np.isinf(matrix[1, 1]) == is_infinite
+
+
+def test_a_history_ages_also_when_nothing_happened() -> None:
+    merged = merge_pairs(pairs((3, 1.0, 2.0)), NO_PAIRS, 8.0)
+    assert merged.pairs.age.tolist() == [10.0]

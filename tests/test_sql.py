@@ -188,7 +188,10 @@ def test_a_landing_object_that_is_not_named_is_opened_for_its_columns_only(share
         ("INSERT INTO events SELECT * FROM events", "INSERT is refused"),
         ("UPDATE shown SET user_id = 'x'", "UPDATE is refused"),
         ("TRUNCATE dead_events", "DELETE is refused"),
-        ("MERGE INTO events USING shown ON false WHEN MATCHED THEN DELETE", "MERGE_INTO is refused"),
+        (
+            "MERGE INTO events USING shown ON false WHEN MATCHED THEN DELETE",
+            "MERGE_INTO is refused",
+        ),
         ("ALTER VIEW shown RENAME TO x", "ALTER is refused"),
         ("COMMENT ON VIEW dead_events IS 'x'", "ALTER is refused"),
         ("CREATE OR REPLACE VIEW events AS SELECT 1", "CREATE is refused"),
