@@ -15,7 +15,7 @@ from deltalake import write_deltalake
 from dawnlist.components.clean import limits
 from dawnlist.components.clean.cleaning import open_cleaning_engine
 from dawnlist.components.clean.duplicates import mark_repeats
-from dawnlist.components.clean.fates import NESTED_ITEM, NESTED_USER
+from dawnlist.components.clean.fates import NESTED_ITEM, NESTED_USER, ROUNDED_ITEM, ROUNDED_USER
 from dawnlist.components.clean.interactions import (
     apply_layout_hints,
     create_text_view,
@@ -370,3 +370,28 @@ def test_a_young_shop_has_no_usual_day(lake: Lake, tmp_path: Path, days: dict[st
     if days:
         history(lake, days)
     assert found(lake, tmp_path, ROWS).volume is None
+
+
+@pytest.mark.parametrize("reason", [ROUNDED_USER, ROUNDED_ITEM])
+@pytest.mark.parametrize(
+    ("rows", "rounded", "is_refused"),
+    [
+        (1000, 10, False),  # 1% is the limit
+        (1000, 11, True),
+        (999, 11, False),  # fewer rows than min_rows are judged if most are rounded
+        (10, 5, False),
+        (10, 6, True),
+    ],
+)
+def test_rounded_ids_have_exact_limits(
+    reason: str, rows: int, rounded: int, is_refused: bool
+) -> None:
+    judged = LimitSettings(min_rows=1000, max_rounded_ids=0.01, max_rejected=1.0)
+    profile = judged_profile(rows_in=rows, rejected=rounded, reasons={reason: rounded})
+    expected: Any = nullcontext()
+    if is_refused:
+        name = reason.removesuffix(" rounded")
+        message = f"{rounded} of {rows:,} rows have a rounded {name}, such as"
+        expected = pytest.raises(RuntimeError, match=message)
+    with expected:
+        limits.check_limits(profile, judged, END, False)

@@ -75,13 +75,15 @@ def test_only_events_on_items_that_a_model_learns_from_are_read(lake: Lake) -> N
         {"type": "mood", "mood": "angry", "mood_weight": -2.0},
         {"type": "mood", "mood": "sleepy"},
         {"type": "addtocart"},
+        {"type": "mood", "mood": "calm", "mood_weight": 0.5},
+        {"type": "mood", "mood": "dull", "mood_weight": 0.0},
     )
     types = [(row["event_id"], row["event_type"]) for row in read(lake)]
-    assert types == [("e0", "purchase"), ("e3", "like")]
+    assert types == [("e0", "purchase"), ("e3", "like"), ("e7", "like")]
     types = [
         (row["event_id"], row["event_type"]) for row in read(lake, events={"addtocart": "cart"})
     ]
-    assert types == [("e0", "purchase"), ("e3", "like"), ("e6", "addtocart")]
+    assert types == [("e0", "purchase"), ("e3", "like"), ("e6", "addtocart"), ("e7", "like")]
     assert read(lake)[0]["quantity"] == 2
 
 

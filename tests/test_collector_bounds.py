@@ -1,10 +1,11 @@
 """The collector's bounds and constants: the exact value, and the nearest one beyond it."""
 
 import asyncio
+import inspect
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import orjson
 import pyarrow as pa
 import pytest
 import redis
+from starlette.requests import ClientDisconnect
 
 from dawnlist.components.fetch.collected.collected_events import CollectedEvents
 from dawnlist.events.event_schema import explain_invalid_event
@@ -21,8 +23,10 @@ from dawnlist.lake.commits import append_rows
 from dawnlist.lake.lake import Lake
 from dawnlist.schema import EVENTS_SCHEMA
 from dawnlist.serving.collector.background import run_children
+from dawnlist.serving.collector.bodies import BodyError, read_body
 from dawnlist.serving.collector.enrich.moods import USUAL_MOODS
 from dawnlist.serving.collector.event_writer import EventGroup, EventWriter
+from dawnlist.serving.collector.firehose import LAND_SECONDS, Firehose
 from dawnlist.serving.collector.worker import BATCH_EVENTS, Worker
 from dawnlist.settings import Settings, SourceSettings
 from dawnlist.store.endpoint import ServerEndpoint
@@ -218,3 +222,31 @@ def test_the_salt_of_a_day_is_gone_after_two_days(valkey: str, store: Any) -> No
         assert client.post("/v1/events", json={"events": [event]}).status_code == 202
     [key] = store.keys("*salt*")
     assert 2 * 86_400 - 60 < store.ttl(key) <= 2 * 86_400
+
+
+def test_an_event_that_is_dropped_is_answered_with_its_id(valkey: str) -> None:
+    events = [
+        {"id": "x" * 129, "type": "view", "user": "u1"},
+        {"id": 7, "type": "view", "user": "u1"},
+        {"id": "mine", "type": "NO", "user": "u1"},
+        ["mine"],
+    ]
+    with collector(valkey) as client:
+        answers = client.post("/v1/events", json={"events": events}).json()["events"]
+    assert [answer["status"] for answer in answers] == ["dropped"] * 4
+    assert [answer.get("id") for answer in answers] == ["x" * 128, None, "mine", None]
+
+
+def test_the_firehose_lands_an_entry_after_a_minute() -> None:
+    assert LAND_SECONDS == 60.0
+    assert inspect.signature(Firehose).parameters["land_seconds"].default == LAND_SECONDS
+
+
+def test_a_body_that_is_cut_off_is_an_error_of_the_sender() -> None:
+    async def give_half() -> AsyncIterator[bytes]:
+        yield b"half"
+        raise ClientDisconnect
+
+    with pytest.raises(BodyError, match="ended in the middle of the body") as error:
+        asyncio.run(read_body(give_half(), ""))
+    assert error.value.status == 400

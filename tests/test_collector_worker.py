@@ -292,3 +292,13 @@ def test_a_worker_survives_what_nobody_thought_of(
     put(store)
     worker.run(stop)
     assert len(enriched(valkey)) == 1
+
+
+def test_each_dead_letter_is_logged_with_its_reason(
+    store: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    worker = make_worker(store)
+    entry = store.xadd(KEYS.accepted, {"e": b"no JSON"})
+    worker.work_once()
+    [message] = [text for text in caplog.messages if "went to the dead letters" in text]
+    assert message.startswith(f"event {entry!r} went to the dead letters: ")

@@ -13,9 +13,24 @@ import pyarrow.parquet as pq
 import pytest
 
 from dawnlist.components.fetch.formats.columns import MAX_COLUMNS
+from dawnlist.components.fetch.formats.compression import _PeekedStream
+from dawnlist.components.fetch.formats.paths import add_paths_to_batches
 from dawnlist.components.fetch.sources import open_source
 from dawnlist.lake.lake import Lake
-from tests.test_files import CSV, SETTINGS, TEXT, folder, gzipped, lake, refused, rows, zst
+from dawnlist.settings import SourceSettings
+from tests.test_files import (
+    CSV,
+    END,
+    SETTINGS,
+    START,
+    TEXT,
+    folder,
+    gzipped,
+    lake,
+    refused,
+    rows,
+    zst,
+)
 
 __all__ = ["folder", "lake"]
 
@@ -252,6 +267,12 @@ def test_columns_of_all_files_together_are_bounded(folder: Path, lake: Lake) -> 
     assert "has more than 1,000 columns" in refused(folder, lake)
 
 
+def test_the_file_with_too_many_columns_is_named_among_others(folder: Path, lake: Lake) -> None:
+    write_wide(folder / "2025-12-31.jsonl", MAX_COLUMNS + 1)
+    write_wide(folder / "2026-01-01.jsonl", 5)
+    assert "2025-12-31.jsonl' has more than 1,000 columns" in refused(folder, lake)
+
+
 # what is no file
 
 
@@ -291,3 +312,58 @@ def test_names_that_are_not_utf8_are_read(folder: Path) -> None:
         assert len(rows(folder)) == 2
     source = open_source(str(folder), SETTINGS)
     assert source.describe_newest() == "2026-01-01-caf\\xe9.csv"
+
+
+# the exact bounds of forms
+
+
+def test_a_header_of_two_character_delimiters_is_split(folder: Path) -> None:
+    (folder / "two.csv").write_text(HEAD.replace(",", "::") + f"a::1::view::{DAY}::x\n")
+    assert read_notes(write_mapping(folder, "two.csv", ', delimiter: "::"')) == ["x"]
+
+
+def test_quotes_of_a_header_are_no_part_of_its_names(folder: Path) -> None:
+    (folder / "quoted.csv").write_text(f'user_id,item_id,event,ts,"note"\na,1,view,{DAY},x\n')
+    assert read_notes(folder / "quoted.csv") == ["x"]
+
+
+def test_a_peeked_stream_gives_each_byte_once() -> None:
+    data = bytes(range(256)) * 300
+    peeked = _PeekedStream(BytesIO(data))
+    assert peeked.head == data[: len(peeked.head)]
+    assert peeked.read(3) == data[:3]
+    assert peeked.read() == data[3:]
+    assert peeked.read() == b"" and peeked.read(5) == b""
+    again = _PeekedStream(BytesIO(data))
+    assert b"".join(iter(lambda: again.read(1000), b"")) == data
+    none = _PeekedStream(BytesIO(data))
+    none.read(len(none.head))
+    assert none.read(0) == b""
+    assert none.read(-1) == data[len(none.head) :]
+
+
+def test_a_path_into_objects_of_parquet_and_into_json_text(folder: Path) -> None:
+    table = pa.table(
+        {
+            "user": [{"id": "u1", "age": 3}, None],
+            "item": ['{"id": "i1"}', "no JSON"],
+            "event": ["view", "view"],
+            "ts": [DAY, DAY],
+        }
+    )
+    pq.write_table(table, folder / "x.parquet")
+    names = {"user_id": ["user.id"], "item_id": ["item.id"]}
+    settings = SETTINGS.model_copy(update={"columns": names})
+    read = [(row["user.id"], row["item.id"]) for row in rows_with(folder / "x.parquet", settings)]
+    assert sorted(read, key=str) == [("u1", "i1"), (None, None)]
+    batches = list(add_paths_to_batches(iter(table.select(["item"]).to_batches()), names))
+    assert [batch.to_pydict() for batch in batches] == [
+        {"item": ['{"id": "i1"}', "no JSON"], "item.id": ["i1", None]}
+    ]
+    plain = table.select(["event"]).to_batches()
+    assert list(add_paths_to_batches(iter(plain), names)) == plain
+
+
+def rows_with(source: Path, settings: SourceSettings) -> list[dict[str, object]]:
+    batches = open_source(str(source), settings).interactions(START, END)
+    return pa.Table.from_batches(batches).to_pylist()

@@ -281,3 +281,9 @@ def test_any_text_is_an_expression_or_refused(text: str) -> None:
 def test_the_time_to_refuse_grows_with_the_length_alone(text: str) -> None:
     with pytest.raises(ExpressionError):
         match(text[:MAX_CHARACTERS])
+
+
+def test_whole_numbers_that_no_float_holds_are_read_as_the_nearest_one() -> None:
+    column = build_item_column(pa.chunked_array([pa.array([2**53 + 1, 5], pa.int64())]))
+    expression = parse_expression(f"c >= {2**53}")
+    assert compute_mask(expression, {"c": column}, 2).tolist() == [True, False]

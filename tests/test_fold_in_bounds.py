@@ -173,3 +173,16 @@ def test_what_a_pair_adds_to_a_score() -> None:
     expected = y[[1, 2]] @ np.linalg.inv(left) @ met.T * equation.pull
     shares = fold.explain_scores(equation, np.array([1, 2]))
     np.testing.assert_allclose(shares, expected, rtol=1e-8)
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1e6])
+def test_a_pivot_is_judged_by_the_scale_of_its_row(scale: float) -> None:
+    for rest, is_infinite in ((0.9e-13, True), (1.2e-13, False)):
+        matrix = np.array([[1.0, 1.0], [1.0, 1.0 + rest]]) * scale
+        cholesky(matrix)
+        assert np.isinf(matrix[1, 1]) == is_infinite
+
+
+def test_a_history_ages_also_when_nothing_happened() -> None:
+    merged = merge_pairs(pairs((3, 1.0, 2.0)), NO_PAIRS, 8.0)
+    assert merged.pairs.age.tolist() == [10.0]

@@ -1,5 +1,7 @@
 """Columns of items for filters: from the source by way of the items table and the store to answers."""
 
+import json
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ from dawnlist.filters.columns import ColumnKind
 from dawnlist.lake.lake import Lake
 from dawnlist.model.config import ALSConfig
 from dawnlist.model.factor_model import FactorModel
+from dawnlist.model.item_relations import RELATION_COLUMNS
 from dawnlist.rows.column_aliases import match_interaction_columns
 from dawnlist.serving.predictor.answers.item_filters import MAX_CACHED_MASKS, ItemFilters
 from dawnlist.serving.predictor.answers.question import Question
@@ -295,6 +298,23 @@ def test_the_recommend_step_takes_the_columns_of_the_setting(lake: Lake, tmp_pat
     none = WithdrawnItems(np.zeros(20, dtype=bool), {})
     kinds: dict[str, ColumnKind] = {"price": "number", "brand": "text"}
     lists = build_top_lists(lake, splits, model, meta, 12, none, kinds, {})
-    assert lists.catalogue.column_names == ["item_id", "title", "genres", "price", "brand"]
+    names = ["item_id", "title", "genres", "price", "brand", *RELATION_COLUMNS]
+    assert lists.catalogue.column_names == names
     assert lists.catalogue["price"].to_pylist() == [1.5, *[None] * 4, 2.0, *[None] * 14]
     assert lists.catalogue["brand"].to_pylist() == ["A", *[None] * 19]
+
+
+def test_times_without_a_zone_are_of_utc_wherever_the_process_runs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    try:
+        kinds: dict[str, ColumnKind] = {"released": "time"}
+        texts = ["2026-01-01T02:00:00", "2026-01-01T02:00:00+02:00"]
+        attributes = [json.dumps({"released": text}) for text in texts]
+        read = read_attributes(pa.chunked_array([attributes]), kinds)["released"].to_pylist()
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert read == [datetime(2026, 1, 1, 2, tzinfo=UTC), datetime(2026, 1, 1, tzinfo=UTC)]

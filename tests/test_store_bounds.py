@@ -21,6 +21,7 @@ from dawnlist.store.control_values import (
     parse_build_entry,
     parse_version_meta,
     parse_version_number,
+    quote_value,
     read_given_numbers,
 )
 from dawnlist.store.layout import StoreKeys, add_checksum, verify_checksum
@@ -536,3 +537,8 @@ def test_the_sizes_of_a_version_are_those_of_its_values(monkeypatch: pytest.Monk
     assert about["history_bytes"] == sum(values[3:])
     assert (about["users"], about["items"], about["factors"], about["content"]) == (3, 3, 2, 1)
     assert (about["k"], about["buckets"], about["chunks"]) == (2, 3, {"c": 1, "f": 1})
+
+
+def test_a_message_quotes_forty_bytes_of_a_value() -> None:
+    assert quote_value(b"x" * 40) == repr("x" * 40)
+    assert quote_value(b"x" * 41) == repr("x" * 40)

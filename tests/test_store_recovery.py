@@ -1,6 +1,7 @@
 """A store that lost data, went back to an older state, or has values of others in its control keys."""
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from dawnlist.store.client import connect_store
 from dawnlist.store.control_values import MAX_COUNTER, ControlValueError, read_active_token
 from dawnlist.store.damage import Damage, DamagedVersionError, find_damage
 from dawnlist.store.layout import NothingPublishedError, StoreKeys
+from dawnlist.store.publish_decision import StoreState, find_reference_damage
 from tests.test_store import active, keys, numbers, publish, read
 
 NAMES = StoreKeys("shop")
@@ -342,3 +344,14 @@ def test_versions_says_what_is_wrong(valkey: str, capsys: pytest.CaptureFixture[
     versions_command(redis=valkey, namespace="shop")
     printed = capsys.readouterr()
     assert "`dawnlist rollback 1` makes that one active" in " ".join(printed.out.split())
+
+
+def test_the_damage_of_the_reference_is_read_only_if_it_may_decide(valkey: str) -> None:
+    publish(valkey, day=3)
+    change(valkey, "DEL", *keys(valkey, "dawnlist:shop:1-*:p"))
+    same, later = (datetime(2026, 3, day, 3, tzinfo=UTC) for day in (3, 4))
+    with connect_store(valkey) as client:
+        state = StoreState.read(client, NAMES)
+        assert find_reference_damage(client, NAMES, state, later) is None
+        damage = find_reference_damage(client, NAMES, state, same)
+        assert damage is not None and damage.missing == 1

@@ -228,6 +228,18 @@ def build_commit_properties(
     return CommitProperties(app_transactions=transactions, custom_metadata=metadata)
 
 
+def build_rewrite_properties() -> "CommitProperties":
+    """Build the properties of a commit that replaces files; it fails if others have committed meanwhile.
+
+    delta-rs would commit it after a compaction of the same files, since that changes no data: their
+    rows would be in the table twice, and deleted rows would be back.
+    """
+    from deltalake import CommitProperties, Transaction
+
+    transactions = [Transaction(WRITER_APP_ID, 1)]
+    return CommitProperties(app_transactions=transactions, max_commit_retries=0)
+
+
 def build_writer_properties() -> "WriterProperties":
     """Build the properties of the Parquet files that are written to tables."""
     from deltalake import WriterProperties

@@ -3,9 +3,10 @@
 `leases/{name}.json` says who holds the lease and when it ends. The holder renews it. The lease of a
 killed holder ends by itself, or at once when the killed process ran on this machine.
 
-A lease saves work and waiting, but no data depends on it: clocks differ, and a paused process does
-not know that it was paused. What must not happen twice is refused by Delta's own check for
-conflicts and by the preconditions of objects.
+A lease saves work and waiting, and data depends on it in one case alone, since clocks differ and a
+paused process does not know that it was paused. What must not happen twice is refused by Delta's own
+check for conflicts and by the preconditions of objects. The exception is two compactions of one
+table: delta-rs (1.6) commits both, and each row is there twice. HOUSEKEEPING_LEASE keeps them apart.
 """
 
 import json

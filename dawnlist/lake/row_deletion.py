@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from dawnlist.lake.commits import (
-    build_commit_properties,
+    build_rewrite_properties,
     commit_to_existing_table,
     read_table_files,
 )
@@ -32,7 +32,8 @@ def delete_rows(lake: Lake, name: str, condition: "pads.Expression") -> int:
     """Delete the rows that fulfil a condition, in one commit, and return their number.
 
     Files without such rows stay as they are. A file is read whole, so it has to fit into memory.
-    Rows for which the condition is null stay.
+    Rows for which the condition is null stay. When others commit meanwhile, all is done again with
+    what is there then.
 
     Raises:
         ValueError: a partition's name has characters that the log encodes, as no table of ours does.
@@ -57,7 +58,7 @@ def delete_rows(lake: Lake, name: str, condition: "pads.Expression") -> int:
                 )
             actions += _replace_file(lake, name, log_entry, kept)
         if actions:
-            properties = build_commit_properties({})
+            properties = build_rewrite_properties()
             partition_columns = table.metadata().partition_columns
             table.create_write_transaction(
                 actions, "append", table.schema(), partition_columns, commit_properties=properties

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterable
 from typing import Any, Final
 
 import orjson
+from starlette.requests import ClientDisconnect
 
 MAX_BODY_BYTES: Final = 1_000_000
 """Bytes of a body, also of what is compressed in it."""
@@ -33,13 +34,16 @@ async def read_body(chunks: AsyncIterable[bytes], encoding: str) -> bytes:
         encoding: The header Content-Encoding; empty if there is none.
 
     Raises:
-        BodyError: the body is too large, damaged, or compressed in another way.
+        BodyError: the body is too large, damaged, cut off, or compressed in another way.
     """
     body = bytearray()
-    async for chunk in chunks:
-        body += chunk
-        if len(body) > MAX_BODY_BYTES:
-            raise BodyError(413, f"the body has more than {MAX_BODY_BYTES:,} bytes: send less")
+    try:
+        async for chunk in chunks:
+            body += chunk
+            if len(body) > MAX_BODY_BYTES:
+                raise BodyError(413, f"the body has more than {MAX_BODY_BYTES:,} bytes: send less")
+    except ClientDisconnect:
+        raise BodyError(400, "the connection ended in the middle of the body") from None
     if encoding in ("", "identity"):
         return bytes(body)
     if encoding in ("gzip", "x-gzip"):
