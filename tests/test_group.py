@@ -386,8 +386,8 @@ def test_the_answer_names_its_version_and_what_was_asked(drawn: Any) -> None:
     assert item.keys() == {"item", "title", "score", "scores", "seen_by"}
     assert item["title"] == item["item"]
     default = post(drawn.url, users=["u0"])
-    assert (default["strategy"], len(default["items"])) == ("mean", 20)
-    assert "mix" not in default
+    assert (default["strategy"], default["mix"], len(default["items"])) == ("mix", 0.5, 20)
+    assert "mix" not in post(drawn.url, users=["u0"], strategy="mean")
 
 
 USERS_RULE = '"users" has to be a list of 1 to 200 ids'

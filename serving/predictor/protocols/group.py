@@ -73,7 +73,7 @@ def _parse_users(value: Any) -> tuple[Question, ...]:
 def _parse_strategy(value: Any) -> GroupStrategy:
     """Return how the members' scores are put together."""
     if value is None:
-        return GroupStrategy.MEAN
+        return GroupStrategy.MIX
     if not isinstance(value, str) or value not in list(GroupStrategy):
         raise ValueError(f'"strategy" has to be one of {", ".join(GroupStrategy)}')
     return GroupStrategy(value)

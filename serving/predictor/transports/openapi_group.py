@@ -79,7 +79,7 @@ def _build_request_schema() -> JsonSchema:
     }
     properties = {
         "users": users,
-        "strategy": {"enum": [*STRATEGIES, None], "default": GroupStrategy.MEAN.value},
+        "strategy": {"enum": [*STRATEGIES, None], "default": GroupStrategy.MIX.value},
         "num": {
             "type": ["integer", "null"],
             "minimum": 1,

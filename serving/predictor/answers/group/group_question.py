@@ -27,7 +27,7 @@ class GroupQuestion:
 
     members: tuple[Question, ...]
     """A question for each member, with nothing but their ids."""
-    strategy: GroupStrategy = GroupStrategy.MEAN
+    strategy: GroupStrategy = GroupStrategy.MIX
     """How the members' scores are put together."""
     k: int = DEFAULT_GROUP_ITEMS
     """How many items to return."""
