@@ -155,12 +155,16 @@ def load(url: str, file: Path, requests: int, connections: int) -> dict[str, Any
 
 
 def measured(
-    ways: Mapping[str, tuple[str, int, Path]], requests: int, rounds: int, connections: int
+    ways: Mapping[str, tuple[str, int, Path]],
+    requests: int,
+    rounds: int,
+    connections: int,
+    warm_up: int = 2_000,
 ) -> dict[str, list[dict[str, Any]]]:
     """Each way's rounds; a way is its URL, its server's pid and its requests. Alternating, after one to warm up."""
     runs: dict[str, list[dict[str, Any]]] = {name: [] for name in ways}
     for url, _, file in ways.values():
-        load(url, file, 2_000, connections)
+        load(url, file, warm_up, connections)
     for _ in range(rounds):
         for name, (url, pid, file) in ways.items():
             before = cpu_seconds(pid)

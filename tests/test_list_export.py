@@ -18,6 +18,7 @@ from dawnlist.model.user_items import UserItems
 from dawnlist.pipelines.export import list_export
 from dawnlist.pipelines.export.list_export import ListExport
 from dawnlist.pipelines.export.list_files import read_user_ids, write_lists
+from dawnlist.pipelines.export.list_table import names_lists
 from dawnlist.schema import INTERACTIONS_SCHEMA
 from dawnlist.serving.predictor.answers.question import Question
 from dawnlist.store.client import connect_store
@@ -159,3 +160,73 @@ def test_without_a_version_or_a_lake_there_is_one_line(valkey: str, tmp_path: Pa
         ListExport(client, "shop", pa.array(["u"]), 20)
     with pytest.raises(FileNotFoundError, match="no interactions"):
         read_user_ids(Lake.open(str(tmp_path), "shop"))
+
+
+def test_a_segment_has_files_of_its_own(valkey: str, tmp_path: Path) -> None:
+    publish(valkey, many_lists())
+    make_lake(tmp_path / "lake", USERS)
+    place = ("--redis", valkey, "--namespace", "shop", "--lake", str(tmp_path / "lake"))
+    out = ("export", "lists", "--to", str(tmp_path / "out"), "--format", "json")
+    whole = json.loads(dawnlist(*out, *place).out)
+    sql = "SELECT user_id FROM interactions WHERE user_id IN ('u1', 'u2', 'u3', 'nobody')"
+    part = json.loads(dawnlist(*out, "--users", sql, *place).out)
+    assert (part["users"], part["rows"], part["unnamed_users"]) == (3, 1 + 2 + 0, 0)
+    assert (whole["users"], len(list((tmp_path / "out").iterdir()))) == (70, 2)
+    [name] = part["files"]
+    rows = pq.read_table(tmp_path / "out" / name).to_pylist()
+    everything = pq.read_table(tmp_path / "out" / whole["files"][0]).to_pylist()
+    assert rows == [row for row in everything if row["user_id"] in ("u1", "u2", "u3")]
+    wrong = dawnlist(*out, "--users", "SELECT user_id, item_id FROM interactions", *place)
+    assert "--users returns the columns user_id, item_id: select one column user_id" in wrong.err
+    assert "there is no table 'people'" in dawnlist(
+        *out, "--users", "SELECT user_id FROM people", *place
+    ).err  # fmt: skip
+
+
+def query(folder: Path, sql: str, *place: str) -> Any:
+    """The rows of a query."""
+    answer = dawnlist("query", sql, "--output", str(folder / "rows.json"), *place)
+    assert answer.code == 0, answer.err
+    return json.loads((folder / "rows.json").read_text())
+
+
+def test_lists_are_a_table_of_queries(valkey: str, tmp_path: Path) -> None:
+    publish(valkey, many_lists())
+    with redis.from_url(valkey) as client:
+        withdraw_items(client, "shop", ["c"])
+    lake = make_lake(tmp_path / "lake", USERS)
+    export(valkey, lake, tmp_path / "out")
+    place = ("--redis", valkey, "--namespace", "shop", "--lake", str(tmp_path / "lake"))
+    answer = query(tmp_path, "SELECT * FROM lists", *place)
+    assert answer == read_rows(tmp_path / "out")
+    # A table can be read more than once, and beside others.
+    sql = (
+        "SELECT count(*) AS rows, count(DISTINCT a.user_id) AS users FROM lists a JOIN lists b "
+        "USING (user_id, rank) WHERE user_id IN (SELECT user_id FROM interactions)"
+    )
+    [counts] = query(tmp_path, sql, *place)
+    rows = read_rows(tmp_path / "out")
+    assert counts == {"rows": len(rows), "users": len({row["user_id"] for row in rows})}
+
+
+@pytest.mark.parametrize(
+    ("sql", "expected"),
+    [
+        ("SELECT * FROM lists", True),
+        ('select 1 from interactions, "lists" l', True),
+        ("select 1 from users join\nLISTS using (user_id)", True),
+        ("select lists from users", False),
+        ("select 1 from lists_of_old", False),
+        ("select 'lists' from users", False),
+    ],
+)
+def test_a_store_is_asked_only_for_the_table_of_lists(sql: str, expected: bool) -> None:
+    assert names_lists(sql) is expected
+
+
+def test_a_query_for_lists_without_a_store_is_refused(tmp_path: Path) -> None:
+    make_lake(tmp_path / "lake", USERS)
+    place = ("--namespace", "shop", "--lake", str(tmp_path / "lake"), "--home", str(tmp_path))
+    refused = dawnlist("query", "SELECT * FROM lists", *place)
+    assert refused.code != 0 and not refused.out
+    assert dawnlist("query", "SELECT count(*) FROM interactions", *place).code == 0

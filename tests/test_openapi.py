@@ -28,6 +28,7 @@ ROUTES = [
     ("GET", "/v1/popular"),
     ("GET", "/v1/continue/{user}"),
     ("GET", "/v1/rank/{user}"),
+    ("POST", "/v1/group"),
     ("POST", "/v1/models/dawnlist:predict"),
     ("POST", "/v2/models/dawnlist/infer"),
 ]

@@ -81,9 +81,15 @@ def query_lake(lake: Lake, sql: str, versions: TableVersions | None = None) -> p
 
 @contextmanager
 def open_query_stream(
-    lake: Lake, sql: str, versions: TableVersions | None = None, limit: int | None = None
+    lake: Lake,
+    sql: str,
+    versions: TableVersions | None = None,
+    limit: int | None = None,
+    other_tables: Mapping[str, pa.RecordBatchReader] | None = None,
 ) -> Iterator[pa.RecordBatchReader]:
     """Answer one SQL statement as a stream of batches, with at most `limit` rows.
+
+    `other_tables` are read once each, and copied to where DuckDB keeps what memory does not hold.
 
     Raises:
         ValueError: The statement is wrong, or it would do more than read. The message says where.
@@ -93,6 +99,7 @@ def open_query_stream(
         connection = duckdb.connect(config={**_CONNECTION_CONFIG, "temp_directory": folder})
         try:
             table_names = _register_tables(connection, lake, sql, versions or {})
+            table_names += _copy_tables(connection, other_tables or {})
             for setting in _LOCKDOWN_STATEMENTS:
                 connection.execute(setting)
             _check_statement(connection, sql)
@@ -175,6 +182,19 @@ def _register_tables(
         if is_mentioned or not mentioned:
             _register_landing_view(connection, lake, name)
     return table_names + [f"landing.{name}" for name in landing_tables]
+
+
+def _copy_tables(
+    connection: duckdb.DuckDBPyConnection, tables: Mapping[str, pa.RecordBatchReader]
+) -> list[str]:
+    """Copy tables that can be read only once; returns their names."""
+    for name, rows in tables.items():
+        connection.register(f"{name}_stream", rows)
+        quoted = _quote_identifier(name)
+        stream = _quote_identifier(f"{name}_stream")
+        connection.execute(f"CREATE TABLE {quoted} AS SELECT * FROM {stream}")
+        connection.unregister(f"{name}_stream")
+    return list(tables)
 
 
 def _check_versions(versions: TableVersions, stored_tables: list[str]) -> None:

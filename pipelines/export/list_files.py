@@ -4,6 +4,7 @@ A part is named after the version's token and its number, and it is there as a w
 an export that was interrupted continues where it ended when it is started again.
 """
 
+import hashlib
 import io
 import json
 from collections.abc import Iterator
@@ -58,13 +59,42 @@ def read_user_ids(lake: Lake) -> pa.Array:
     return seen
 
 
-def write_lists(export: ListExport, folder: str, list_format: ListFormat) -> Iterator[ExportedPart]:
+def read_segment_user_ids(lake: Lake, sql: str) -> pa.Array:
+    """Read the ids of the users that a query over the lake returns, each once.
+
+    Raises:
+        ValueError: the query is wrong, or its answer has other columns than `user_id`.
+        FileNotFoundError: the lake is empty.
+    """
+    from dawnlist.explore.lake_sql import query_lake
+
+    rows = query_lake(lake, sql)
+    if rows.column_names != ["user_id"]:
+        raise ValueError(
+            f"--users returns the columns {', '.join(rows.column_names)}: "
+            "select one column user_id, as in SELECT DISTINCT user_id FROM interactions"
+        )
+    user_ids = pc.unique(rows["user_id"].cast(pa.string()).combine_chunks())
+    return user_ids.filter(pc.is_valid(user_ids))
+
+
+def name_segment(sql: str) -> str:
+    """Return what the names of a segment's files have besides the version: a hash of its query."""
+    if not sql:
+        return ""
+    return f"-{hashlib.sha256(sql.encode()).hexdigest()[:8]}"
+
+
+def write_lists(
+    export: ListExport, folder: str, list_format: ListFormat, segment: str = ""
+) -> Iterator[ExportedPart]:
     """Write all parts that are not there yet, and yield each part.
 
     Args:
         export: Reads the lists.
         folder: A path, or a gs:// or s3:// address.
         list_format: How rows are written.
+        segment: What the names of the files have besides the version, see `name_segment`.
 
     Raises:
         ValueError: the version is damaged.
@@ -72,7 +102,7 @@ def write_lists(export: ListExport, folder: str, list_format: ListFormat) -> Ite
     """
     filesystem, path = _open_folder(folder)
     for number in range(export.blocks):
-        name = f"lists-{export.meta['token']}-{number:05}.{list_format}"
+        name = f"lists-{export.meta['token']}{segment}-{number:05}.{list_format}"
         target = f"{path}/{name}"
         if filesystem.get_file_info(target).type == pafs.FileType.File:
             yield ExportedPart(name, 0, 0, 0, is_new=False)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from dawnlist.pipelines.option_parsing import open_lake, refuse_unknown_format
+from dawnlist.pipelines.option_parsing import EMBEDDED_STORE, open_lake, refuse_unknown_format
 from dawnlist.pipelines.options import (
     DEFAULT_HOME,
     FormatOption,
@@ -13,6 +13,7 @@ from dawnlist.pipelines.options import (
     LakeOption,
     NamespaceOption,
     OutputOption,
+    RedisOption,
     RowFormatOption,
     RowLimitOption,
     SettingsOption,
@@ -67,6 +68,7 @@ def query_command(
     as_of_version: Annotated[
         int | None, typer.Option(min=0, help="Read `interactions` as of this version.")
     ] = None,
+    redis: RedisOption = EMBEDDED_STORE,
     lake: LakeOption = "",
     namespace: NamespaceOption = "default",
     home: HomeOption = DEFAULT_HOME,
@@ -74,7 +76,8 @@ def query_command(
     """Query the lake in SQL.
 
     The tables are interactions, quarantine, items and users, and of the landing zone
-    landing.interactions, landing.items, …
+    landing.interactions, landing.items, … The table lists has the users' lists of the active
+    version, with user_id, rank, item_id, title and score; it comes from the store.
 
     Example: `dawnlist query "select event_date, count(*) from interactions group by all order by all"`
     """
@@ -83,6 +86,7 @@ def query_command(
     block_pandas_import()
     from dawnlist.explore.lake_sql import open_query_stream
     from dawnlist.pipelines import output_files
+    from dawnlist.pipelines.export.list_table import open_list_tables
 
     row_format = output_files.choose_row_format(format_, output)
     limit = output_files.choose_row_limit(limit, row_format)
@@ -94,7 +98,10 @@ def query_command(
         # One row more than the table shows tells whether there are more.
         query_limit += 1
     opened = open_lake(lake, namespace, home)
-    with open_query_stream(opened, sql, versions, query_limit) as reader:
+    with (
+        open_list_tables(sql, opened, namespace, redis, home) as lists,
+        open_query_stream(opened, sql, versions, query_limit, lists) as reader,
+    ):
         if row_format == "table":
             from dawnlist.pipelines.query_tables import show_rows
 

@@ -7,6 +7,8 @@ from typing import Any
 import kserve
 
 from dawnlist.serving.predictor.answers.engine import ServingEngine
+from dawnlist.serving.predictor.answers.group.group_answer import GroupAnswer
+from dawnlist.serving.predictor.answers.group.group_question import GroupQuestion
 from dawnlist.serving.predictor.answers.question import Question
 from dawnlist.serving.predictor.answers.recommendation import Recommendation
 from dawnlist.serving.predictor.answers.shelves.shelf_question import ShelfQuestion
@@ -74,6 +76,26 @@ class DawnlistModel(kserve.Model):  # type: ignore[misc]
         if self.shown_log is not None:
             self.shown_log.add([question], catalogue, [recommendation])
         return catalogue, recommendation
+
+    async def answer_group(self, question: GroupQuestion) -> tuple[ServedCatalogue, GroupAnswer]:
+        """Answer with a group's list, as rows of the catalogue that is returned.
+
+        Raises:
+            ValueError: the question asks for what is not allowed.
+            OverloadedError: too many requests are being answered.
+        """
+        began = time.perf_counter()
+        members = len(question.members)
+        self._limiter.acquire(members)
+        try:
+            catalogue, answer = await self.engine.answer_group(question)
+        finally:
+            self._limiter.release(members)
+        self._counts.count_answers([answer.recommendation], time.perf_counter() - began)
+        self._counts.count_members(len(answer.counted), len(answer.unknown))
+        if self.shown_log is not None:
+            self.shown_log.add([question], catalogue, [answer.recommendation])
+        return catalogue, answer
 
     def get_input_types(self) -> list[dict[str, Any]]:
         """Return V2's input tensors, as docs/SERVING.md describes them; `options` is optional."""

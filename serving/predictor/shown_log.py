@@ -16,6 +16,7 @@ import orjson
 import redis.exceptions
 
 from dawnlist.events.stream_keys import ENTRY_FIELD, EventKeys
+from dawnlist.serving.predictor.answers.group.group_question import GroupQuestion
 from dawnlist.serving.predictor.answers.question import Question
 from dawnlist.serving.predictor.answers.recommendation import Recommendation
 from dawnlist.serving.predictor.answers.shelves.shelf_question import ShelfQuestion
@@ -34,8 +35,8 @@ MAX_STREAM_BYTES: Final = 256 << 20
 STORE_TIMEOUT_SECONDS: Final = 2.0
 CLUSTER_ADVICE: Final = "answers can't be logged there, so leave out --log-answers"
 
-AnsweredQuestion = Question | ShelfQuestion
-"""What was asked; a shelf that is about no user has an empty user_id."""
+AnsweredQuestion = Question | ShelfQuestion | GroupQuestion
+"""What was asked; a group, and a shelf that is about no user, have an empty user_id."""
 QueueEntry = tuple[str, float, AnsweredQuestion, ServedCatalogue, Recommendation]
 """The id of an answer, its time in seconds since 1970, and what it was made of."""
 

@@ -8,6 +8,13 @@ from pathlib import Path
 from typing import Final
 
 from dawnlist.machine import cpu_cores
+from dawnlist.serving.predictor.answers.group.group_answer import (
+    GroupAnswer,
+    answer_group,
+    answer_group_without_version,
+)
+from dawnlist.serving.predictor.answers.group.group_members import MemberState
+from dawnlist.serving.predictor.answers.group.group_question import GroupQuestion
 from dawnlist.serving.predictor.answers.ladder import Ladder
 from dawnlist.serving.predictor.answers.metrics import EngineMetrics, NoMetrics
 from dawnlist.serving.predictor.answers.question import Question
@@ -92,6 +99,7 @@ class ServingEngine:
         self._first_poll = asyncio.Event()
         self._follower = VersionFollower(redis, namespace, metrics, self._report_poll)
         self._reader = StoreReader(redis, metrics, timeout)
+        self._group_turns = asyncio.Semaphore(self._threads)
 
     async def start(self) -> None:
         """Start to follow the active version.
@@ -168,6 +176,29 @@ class ServingEngine:
             answer = answer_seen_items(snapshot, self._reader, self._namespace, question)
             return snapshot, await answer
         return snapshot, await asyncio.to_thread(answer_item_shelf, snapshot, question)
+
+    async def answer_group(
+        self, question: GroupQuestion
+    ) -> tuple[Snapshot | StaticCatalogue, GroupAnswer]:
+        """Answer with a group's list, as rows of the catalogue that is returned.
+
+        Raises:
+            ValueError: the filter expression is wrong. It raises no other error.
+        """
+        snapshot = self._follower.snapshot
+        if snapshot is None:
+            plain = Question("", question.k, question.exclude, where=question.where)
+            answer = answer_group_without_version(question, self._answer_from_file(plain))
+            return self._static, answer
+        if question.where:
+            snapshot.filters.compute_mask(question.where)
+        states: list[MemberState] = []
+        for begin in range(0, len(question.members), QUESTIONS_PER_BLOCK):
+            block = question.members[begin : begin + QUESTIONS_PER_BLOCK]
+            states += await self._ladder.read_members(snapshot, block)
+        # As many groups as there are ranking threads: more would take the cores from single users.
+        async with self._group_turns:
+            return snapshot, await asyncio.to_thread(answer_group, snapshot, question, states)
 
     @property
     def ready(self) -> bool:

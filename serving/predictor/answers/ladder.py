@@ -82,6 +82,18 @@ class Ladder:
             recommendations.append(answer.pass_over(state.question.offset))
         return recommendations
 
+    async def read_members(
+        self, snapshot: Snapshot, questions: Sequence[Question]
+    ) -> list[tuple[UserState, RankingTask | None]]:
+        """Read what the store knows of each user, and build the task of ranking all items for them.
+
+        There is no task for a user whose history could not be read.
+        """
+        states = [_build_state(snapshot, question, default_k=1) for question in questions]
+        await self._read_users(snapshot, states)
+        await self._read_histories(snapshot, [state for state in states if state.is_known])
+        return [(state, _build_task(snapshot, state)) for state in states]
+
     async def _read_users(self, snapshot: Snapshot, states: Sequence[UserState]) -> None:
         """Read the users' buckets and recorded events, all at once.
 

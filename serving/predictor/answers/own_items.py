@@ -6,8 +6,9 @@ from typing import Final
 
 import numpy as np
 
-from dawnlist.arrays import Float64Array, Int64Array
+from dawnlist.arrays import Float32Array, Float64Array, Int64Array
 from dawnlist.model.repeats import RepeatSettings, mark_newest
+from dawnlist.ranking.coarse import QuantisedIndex
 from dawnlist.ranking.fold_in import UserPairs
 from dawnlist.serving.predictor.answers.question import Question
 from dawnlist.serving.predictor.answers.recommendation import ScoredItems
@@ -66,6 +67,13 @@ def score_own_items(repeats: RepeatSettings, pairs: UserPairs) -> OwnItems:
     newest = order[mark_newest(nobody_else, pairs.age[order].astype(np.float32))]
     scores = repeats.score_own_items(pairs.weight[newest], pairs.age[newest])
     return OwnItems(pairs.index[newest], scores)
+
+
+def add_vector_scores(coarse: QuantisedIndex, vector: Float32Array, own: OwnItems) -> OwnItems:
+    """Return own items with their whole scores: own(u, i), the bias, and the vectors' product."""
+    vectors = coarse.vectors[own.rows].astype(np.float64)
+    scores = own.scores + coarse.bias[own.rows] + vectors @ vector.astype(np.float64)
+    return OwnItems(own.rows, scores)
 
 
 def merge_lists(ranked: ScoredItems, own: OwnItems, k: int) -> ScoredItems:

@@ -10,7 +10,12 @@ import numpy.typing as npt
 from dawnlist.arrays import BoolArray, Int64Array
 from dawnlist.ranking.coarse import NO_MASKS
 from dawnlist.serving.predictor.answers.explanation import explain_items
-from dawnlist.serving.predictor.answers.own_items import OwnItems, OwnItemsUse, merge_lists
+from dawnlist.serving.predictor.answers.own_items import (
+    OwnItems,
+    OwnItemsUse,
+    add_vector_scores,
+    merge_lists,
+)
 from dawnlist.serving.predictor.answers.ranked_user import RankedUser, describe_user
 from dawnlist.serving.predictor.answers.ranking_task import RankingTask
 from dawnlist.serving.predictor.answers.recommendation import ItemReasons, ScoredItems
@@ -136,10 +141,10 @@ def _score_allowed_own_items(task: RankingTask, user: RankedUser) -> OwnItems:
     if task.mask is not None:
         is_in_mask = task.mask[rows]
         rows, scores = rows[is_in_mask], scores[is_in_mask]
+    own = OwnItems(rows, scores)
     if snapshot.repeats.share > 0:
-        vectors = snapshot.coarse.vectors[rows].astype(np.float64)
-        scores = scores + snapshot.coarse.bias[rows] + vectors @ user.vector.astype(np.float64)
-    return OwnItems(rows, scores)
+        return add_vector_scores(snapshot.coarse, user.vector, own)
+    return own
 
 
 def _stack_masks(tasks: Sequence[RankingTask]) -> tuple[BoolArray, Int64Array]:

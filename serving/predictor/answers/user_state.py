@@ -36,6 +36,9 @@ class UserState:
     hidden: set[int] = field(default_factory=set)
     """Rows of the items that must not be returned. Own items are among them only if they are to be
     hidden, or can't be ranked."""
+    refused: set[int] = field(default_factory=set)
+    """Rows of the items that the user disliked, and of older items of the history, of which the
+    store has the ids alone: it does not say whether the user met or disliked them."""
     events: UserPairs = NO_PAIRS
     """Recent events that the stored history does not contain, with ages in days before the cut."""
     days_since_as_of: float = 0.0
@@ -113,6 +116,7 @@ def apply_events(
     if not hides_own_items:
         hidden -= pairs.keys()
     state.hidden |= hidden | disliked
+    state.refused |= disliked
     if pairs and (snapshot.can_fold or not hides_own_items):
         _store_event_pairs(snapshot, state, pairs)
 
@@ -141,6 +145,7 @@ def apply_history(state: UserState, history: UserHistory) -> None:
     state.is_history_truncated = bool(len(history.older))
     older = set(history.older.tolist())
     met = older.union(rows.tolist())
+    state.refused |= older.difference(state.events.index.tolist())
     if state.own_items is OwnItemsUse.HIDDEN:
         state.hidden |= met
     else:

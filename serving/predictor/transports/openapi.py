@@ -16,6 +16,10 @@ from dawnlist.serving.predictor.protocols.schemas import (
     reference_schema,
 )
 from dawnlist.serving.predictor.transports.auth import Authenticator
+from dawnlist.serving.predictor.transports.openapi_group import (
+    build_group_paths,
+    build_group_schemas,
+)
 from dawnlist.serving.predictor.transports.openapi_operations import (
     build_json_content,
     build_operation,
@@ -35,7 +39,7 @@ KEY_ERROR_STATUSES: Final = (401, 403)
 def build_openapi_document(name: str, authenticator: Authenticator) -> JsonSchema:
     """Describe the routes of a model of this name, with the kinds of keys that are accepted."""
     schemes = _build_security_schemes(authenticator)
-    components: JsonSchema = {"schemas": build_schemas()}
+    components: JsonSchema = {"schemas": {**build_schemas(), **build_group_schemas()}}
     if schemes:
         components["securitySchemes"] = schemes
     return {
@@ -89,6 +93,7 @@ def _build_prediction_paths(name: str, key_errors: tuple[int, ...]) -> JsonSchem
         "Lists of several users (KServe V2).", "InferRequest", "InferResponse", *errors
     )
     return {
+        **build_group_paths(errors),
         **build_shelf_paths(errors, get_operation["parameters"]),
         f"{RECOMMENDATIONS_PATH}{{user}}": {"get": get_operation},
         f"{BUY_AGAIN_PATH}{{user}}": {"get": buy_again_operation},

@@ -7,11 +7,12 @@ from typing import Any, Final
 
 import orjson
 
+from dawnlist.serving.predictor.answers.group.group_question import GroupQuestion
 from dawnlist.serving.predictor.answers.question import Question
 from dawnlist.serving.predictor.answers.recommendation import Recommendation
 from dawnlist.serving.predictor.answers.shelves.shelf_question import ShelfKind, ShelfQuestion
 from dawnlist.serving.predictor.model import DawnlistModel
-from dawnlist.serving.predictor.protocols import lean, shelves, v1, v2
+from dawnlist.serving.predictor.protocols import group, lean, shelves, v1, v2
 from dawnlist.serving.predictor.protocols.encoding import PredictionEncoder, ServedCatalogue
 from dawnlist.serving.predictor.transports.auth import Authenticator
 from dawnlist.serving.predictor.transports.failures import (
@@ -91,6 +92,7 @@ class Router:
             f"/v2/models/{name}": Route("metadata", {b"GET": self._answer_model_metadata}),
             f"/v2/models/{name}/ready": ready,
             f"/v2/models/{name}/infer": Route("v2", {b"POST": self._answer_v2}),
+            group.GROUP_PATH: Route("group", {b"POST": self._answer_group}),
             **self._build_shelves_of_everybody(),
         }
 
@@ -242,6 +244,19 @@ class Router:
             return self._count(label, self._build_failure_response(failure))
         body = shelves.encode_shelf(self._encoder, question, catalogue, recommendation)
         return self._count(label, Response(200, body))
+
+    def _answer_group(self, request: Request) -> PendingResponse:
+        """Answer POST /v1/group."""
+        return self._find_group_list(parse_untrusted(group.parse_group_request, request.body))
+
+    async def _find_group_list(self, question: GroupQuestion) -> Response:
+        """Answer with a group's list, and count the request."""
+        try:
+            catalogue, answer = await self._model.answer_group(question)
+        except Exception as failure:
+            return self._count("group", self._build_failure_response(failure))
+        body = group.encode_group_answer(question, catalogue, answer)
+        return self._count("group", Response(200, body))
 
     async def _encode_lean(
         self,

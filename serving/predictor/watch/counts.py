@@ -54,6 +54,8 @@ class PredictorMetrics(Collector):
         """Exceptions that should never be raised, by class."""
         self.shown = {"written": 0, "dropped": 0}
         """Answers that were logged, and those that were not for lack of room or of a store."""
+        self.group_members = {"counted": 0, "unknown": 0}
+        """Members of the groups that were asked for: those whose scores counted, and others."""
         self.closed_connections = 0
         """Connections that were closed to make room for others."""
         self.in_flight = 0
@@ -93,6 +95,11 @@ class PredictorMetrics(Collector):
         if tier not in self.request_seconds:
             self.request_seconds[tier] = Histogram()
         self.request_seconds[tier].observe(seconds)
+
+    def count_members(self, counted: int, unknown: int) -> None:
+        """Count the members of a group: those with a vector, and those without."""
+        self.group_members["counted"] += counted
+        self.group_members["unknown"] += unknown
 
     def count_shown(self, what: str, answers: int) -> None:
         """Count answers that were `written` to the log of what was shown, or `dropped`."""
@@ -151,6 +158,12 @@ class PredictorMetrics(Collector):
         )
         yield families.build_counters(
             "answers", "Users' answers by the rung of the ladder.", "tier", self.tiers
+        )
+        yield families.build_counters(
+            "group_members",
+            "Members of groups: those whose scores counted, and those without a vector.",
+            "kind",
+            self.group_members,
         )
         yield families.build_histograms(
             "request_seconds",
