@@ -129,10 +129,12 @@ def list_methods(ratings: Ratings, share: float) -> dict[str, ListItems]:
         "popular in the last 30 days": list_popular,
         "the list of one member": list_for_first,
     }
-    for name, weight in MEAN_WEIGHTS.items():
-        methods[name] = lambda group, weight=weight: list_by_weight(
-            weight, group, find_allowed(ratings, group)
-        )
+
+    def weigh(weight: float) -> ListItems:
+        return lambda group: list_by_weight(weight, group, find_allowed(ratings, group))
+
+    for name, mean_weight in MEAN_WEIGHTS.items():
+        methods[name] = weigh(mean_weight)
     return methods
 
 

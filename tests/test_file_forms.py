@@ -366,4 +366,5 @@ def test_a_path_into_objects_of_parquet_and_into_json_text(folder: Path) -> None
 
 def rows_with(source: Path, settings: SourceSettings) -> list[dict[str, object]]:
     batches = open_source(str(source), settings).interactions(START, END)
-    return pa.Table.from_batches(batches).to_pylist()
+    rows: list[dict[str, object]] = pa.Table.from_batches(batches).to_pylist()
+    return rows

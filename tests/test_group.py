@@ -230,7 +230,7 @@ def drawn(
 
 def ask_own_scores(drawn: Any, user: str) -> dict[str, float]:
     """The scores that the predictor gives a user for all items that it may give them."""
-    scores = {}
+    scores: dict[str, float] = {}
     for begin in range(0, len(drawn.ids), 100):
         query = "&".join(f"item={item}" for item in drawn.ids[begin : begin + 100])
         answer = httpx.get(f"{drawn.url}/v1/rank/{user}?{query}").json()
@@ -429,7 +429,7 @@ def test_values_on_the_bounds_are_answered(drawn: Any) -> None:
     answer = post(drawn.url, users=["u0", *(str(n) for n in range(199))], num=100, mix=0)
     assert (len(answer["unknown"]), len(answer["items"])) == (199, 100)
     assert len(post(drawn.url, users=["u0"], num=1.0, mix=1)["items"]) == 1
-    absent = dict.fromkeys(("num", "mix", "strategy", "exclude", "where"))
+    absent: dict[str, Any] = dict.fromkeys(("num", "mix", "strategy", "exclude", "where"))
     assert len(post(drawn.url, users=["u0"], **absent)["items"]) == 20
     for body in (b"", b"[]", b"{", b"[" * 5_000):
         assert httpx.post(f"{drawn.url}/v1/group", content=body).status_code == 400
@@ -462,6 +462,7 @@ def test_a_group_needs_a_key_and_its_answer_is_logged(valkey: str) -> None:
         while written not in httpx.get(f"{running.url}/metrics").text:
             assert time.monotonic() < deadline
             time.sleep(0.05)
-    [[entry]] = read_stream(valkey, KEYS.shown)
+    entries: list[Any] = read_stream(valkey, KEYS.shown)
+    [[entry]] = entries
     assert (entry["id"], entry["user"], entry["tier"]) == (answer["recommendation_id"], "", "group")
     assert entry["items"] == items_of(answer)
