@@ -331,9 +331,12 @@ def test_a_peeked_stream_gives_each_byte_once() -> None:
     data = bytes(range(256)) * 300
     peeked = _PeekedStream(BytesIO(data))
     assert peeked.head == data[: len(peeked.head)]
+    assert peeked.read(0) == b"" and not peeked.closed
     assert peeked.read(3) == data[:3]
     assert peeked.read() == data[3:]
     assert peeked.read() == b"" and peeked.read(5) == b""
+    peeked.close()
+    assert peeked.closed
     again = _PeekedStream(BytesIO(data))
     assert b"".join(iter(lambda: again.read(1000), b"")) == data
     none = _PeekedStream(BytesIO(data))
