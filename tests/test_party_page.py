@@ -24,6 +24,12 @@ AXE = "axe-core@4.14.1"
 HOSTILE = "<img src=x onerror='window.broken = 1'> see https://example.org/a?b=1 now"
 
 
+SUGGESTED = [
+    {"item": "i7", "title": "<b>Tin</b>", "score": 1.0, "for": ["Ana", "Ben"], "seen_by": []},
+    {"item": "i8", "title": "Harbour", "score": 0.5, "for": [], "seen_by": ["Cleo"]},
+]
+
+
 @pytest.fixture(scope="module")
 def server(valkey_server: str) -> Iterator[str]:
     with party_process(valkey_server) as (address, _):
@@ -299,6 +305,23 @@ def test_the_queue_is_one_for_all_and_votes_are_counted(browser: Browser, server
         wait_until(lambda: read_lines(ben, "queue") == ["Nothing is queued."])
 
 
+def test_suggestions_say_for_whom_they_are_and_who_has_seen_them(
+    browser: Browser, server: str
+) -> None:
+    with join(browser, create_room(server)) as tab:
+        tab.evaluate("document.getElementById('suggest').click()")
+        wait_until(lambda: "no predictor" in read_text(tab, "status"))  # this server has none
+        tab.evaluate(f"party.nextFilms.setSuggestions({json.dumps(SUGGESTED)})")
+        first, second = read_lines(tab, "suggestions")
+        assert first == "<b>Tin</b>👍 0Queuefor Ana, Ben"
+        assert second == "Harbour👍 0Queueseen by Cleo"
+        tab.evaluate("document.querySelectorAll('#suggestions li:first-child button')[1].click()")
+        wait_until(lambda: tab.evaluate("party.nextFilms.queue.length") == 1)
+        assert tab.evaluate("party.nextFilms.queue[0].item") == "i7"
+        tab.evaluate("party.nextFilms.setSuggestions([])")
+        assert read_lines(tab, "suggestions")[0].startswith("Nothing fits")
+
+
 def test_a_list_that_cannot_be_played_is_told(browser: Browser, server: str) -> None:
     with join(browser, create_room(server)) as tab:
         tab.evaluate("HTMLMediaElement.prototype.canPlayType = () => ''")
@@ -349,8 +372,14 @@ def test_the_pages_have_no_accessibility_violation(
     assert list_violations(outside, axe) == []
     with join(browser, address) as tab:
         say(tab, "Hello")
-        tab.evaluate("document.getElementById('suggest').click()")
         wait_until(lambda: read_lines(tab, "chat") == ["AnaHello"])
+        tab.evaluate(f"party.nextFilms.setSuggestions({json.dumps(SUGGESTED)})")
+        tab.evaluate("party.nextFilms.setQueue([{item: 'i1', title: 'Harbour'}])")
+        # What hosts see, too.
+        tab.evaluate(
+            "party.people.setAll([{id: party.member, name: 'Ana', host: true}, {id: 'b', name: 'Ben'}])"
+        )
+        assert tab.evaluate("document.getElementById('host').hidden") is False
         tab.take_screenshot(tmp_path / "room.png", width, 900)
         assert list_violations(tab, axe) == []
         assert tab.evaluate("document.documentElement.scrollWidth") <= width

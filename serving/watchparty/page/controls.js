@@ -112,7 +112,9 @@ export class Controls {
 
   #toggleFull() {
     if (document.fullscreenElement) document.exitFullscreen();
-    else this.screen.requestFullscreen?.();
+    else if (this.screen.requestFullscreen) this.screen.requestFullscreen();
+    // Phones of Apple fill the screen with a video alone.
+    else this.player.video.webkitEnterFullscreen?.();
   }
 
   async #start() {
