@@ -21,7 +21,7 @@ def read_secret(variable: str, environment: Mapping[str, str] = os.environ) -> s
     A line break at the end of a file does not count, since editors write one.
 
     Raises:
-        ValueError: the folder or the file can't be read, the file is empty, or the variable has
+        ValueError: the folder or the file can't be read, the file holds nothing, or the variable has
             another value than the file. No message has a value.
     """
     value = environment.get(variable) or None
@@ -55,7 +55,9 @@ def _read_secret_file(folder: Path, name: str) -> str | None:
         raise ValueError(f"the secret {str(path)!r} can't be read ({reason})") from None
     if len(content) > MAX_SECRET_BYTES:
         raise ValueError(f"the secret {str(path)!r} has more than {MAX_SECRET_BYTES:,} bytes")
-    if not text:
-        # An empty file must not open a door that a key was meant to close.
-        raise ValueError(f"the secret {str(path)!r} is empty: write a value, or delete the file")
+    if not text.strip():
+        # A file without a value must not open a door that a key was meant to close.
+        raise ValueError(
+            f"the secret {str(path)!r} holds nothing: write a value, or delete the file"
+        )
     return text

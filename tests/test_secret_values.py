@@ -33,12 +33,13 @@ def test_a_secret_is_a_variable_or_a_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (b"", "is empty: write a value, or delete the file"),
-        (b"\r\n", "is empty: write a value, or delete the file"),
+        (b"", "holds nothing: write a value, or delete the file"),
+        (b"\r\n", "holds nothing: write a value, or delete the file"),
+        (b" \n", "holds nothing: write a value, or delete the file"),
         (b"\xff", r"can't be read \(UnicodeDecodeError\)"),
         (b"k" * (MAX_SECRET_BYTES + 1), "has more than 65,536 bytes"),
     ],
-    ids=["empty", "a line break", "no text", "too long"],
+    ids=["empty", "a line break", "a blank", "no text", "too long"],
 )
 def test_a_file_that_holds_no_secret_is_refused(
     tmp_path: Path, content: bytes, reason: str
@@ -86,7 +87,7 @@ def test_a_file_without_a_key_opens_no_door(tmp_path: Path, content: str) -> Non
     for name in ("DAWNLIST_API_KEY", "DAWNLIST_COLLECTOR_KEYS", "DAWNLIST_JWT_KEY"):
         (tmp_path / name).write_text(content)
     environment = {SECRETS_FOLDER: str(tmp_path)}
-    with pytest.raises(ValueError, match=r"is empty|only blanks|no key"):
+    with pytest.raises(ValueError, match=r"holds nothing|only blanks|no key"):
         Authenticator.from_environment(environment)
-    with pytest.raises(ValueError, match=r"is empty|only blanks|no key"):
+    with pytest.raises(ValueError, match=r"holds nothing|only blanks|no key"):
         Senders.from_environment(environment, {})

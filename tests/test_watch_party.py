@@ -50,6 +50,8 @@ def host(party: str) -> Iterator[PartyMember]:
 
 # Rooms and tickets.
 
+FIELDS = "name, access, control, strategy, guests, password, item, person"
+
 
 def test_a_room_is_created_listed_and_described(party: str) -> None:
     created = create_room(party, name="  Friday \u202e night ", item="alien")
@@ -75,7 +77,7 @@ def test_a_room_is_created_listed_and_described(party: str) -> None:
         ({"name": 5}, "name has to be text of 1 to 32 letters"),
         ({"access": "secret"}, "access has to be one of open, invitation"),
         ({"guests": "yes"}, "guests has to be one of true, false"),
-        ({"colour": "red"}, "'colour' is no field: use name, access, control, strategy, guests, password, item, person"),
+        ({"colour": "red"}, f"'colour' is no field: use {FIELDS}"),
         ({"password": "p" * 129}, "password has to have 1 to 128 letters, and has 129"),
         ({"item": "i" * 513}, "item has to have 1 to 512 letters, and has 513"),
     ],
