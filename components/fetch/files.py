@@ -50,6 +50,9 @@ EMPTY_WINDOW_SCHEMA = pa.schema(
 )
 """The columns of a window in which no daily file lies."""
 
+MORE_ROWS_THAN_THERE_ARE = 2**62
+"""A limit that no file reaches."""
+
 FileQuery = Callable[[Any, IbisValue, IbisValue], Any]
 """Builds an Ibis query from the rows of a file, their event time, and its clean text."""
 
@@ -273,26 +276,35 @@ class FileSource:
             return query
         start, end = window
         rows = view_query(connection, query)
-        # A row without a time lies in every window. Written this way, a time is parsed only once.
-        time = ibis.coalesce(self._parse_event_time(rows, view), start)
+        # A row without a time lies in every window.
+        moment = ibis.coalesce(self._parse_event_time(rows, view), start)
+        # Without the limit DuckDB would parse a time anew for each comparison below.
+        timed_rows = rows.mutate(moment=moment).limit(MORE_ROWS_THAN_THERE_ARE)
+        time = timed_rows.moment
         is_in_window = (time >= start) & (time < end)
         is_in_none = is_implausible(time, find_latest_event_time(end))
-        return str(rows.filter(is_in_window | is_in_none).compile())
+        return str(timed_rows.filter(is_in_window | is_in_none).drop("moment").compile())
 
     def _parse_event_time(self, rows: Any, view: FileView) -> IbisValue:
         """Parse the event time with the same column names and formats as clean does."""
+        indices = self._find_time_columns(view)
+        if len(indices) == 1 and _is_moment(view.types[indices[0]]):
+            return rows[f"c{indices[0]}"]
         text = self._select_time_text(rows, view)
         return parse_moment(text, self.settings.time_zone, self.settings.time_format)
 
     def _select_time_text(self, rows: Any, view: FileView) -> IbisValue:
         """Select the clean text of the event time."""
-        settings = self.settings
-        matches = match_columns(view.names, INTERACTION_ALIASES, settings.columns)
+        return coalesce_text([rows[f"c{index}"] for index in self._find_time_columns(view)])
+
+    def _find_time_columns(self, view: FileView) -> list[int]:
+        """Find the columns of the event time, the first one first."""
+        matches = match_columns(view.names, INTERACTION_ALIASES, self.settings.columns)
         indices = matches.get("event_time")
         if not indices:
             label = repr(view.file.label)
             raise ValueError(describe_missing_columns(["event_time"], view.names, label))
-        return coalesce_text([rows[f"c{index}"] for index in indices])
+        return list(indices)
 
     def _query_each_file(self, build_query: FileQuery) -> Iterator[tuple[Any, ...]]:
         """Run a query over each file of interactions, and yield the rows of the results."""
@@ -322,6 +334,13 @@ class FileSource:
                 self.row_counts[file.label] = batch["rows"][0].as_py()
         finally:
             connection.disconnect()
+
+
+def _is_moment(column_type: pa.DataType) -> bool:
+    """Whether a column holds times that need no parsing: with a zone, in at most microseconds."""
+    if not pa.types.is_timestamp(column_type) or column_type.tz is None:
+        return False
+    return str(column_type.unit) != "ns"
 
 
 def _get_day_and_name(file: SourceFile) -> tuple[date, str]:
