@@ -31,6 +31,7 @@ from dawnlist.pipelines.placement import (
 from dawnlist.secret_values import SECRETS_FOLDER
 from dawnlist.settings import Settings
 from dawnlist.urls import (
+    ADMIN_KEY,
     API_KEY,
     COLLECTOR_KEYS,
     JWT_KEY,
@@ -256,7 +257,7 @@ def test_the_image_is_that_of_the_steps() -> None:
 
 def test_passwords_come_from_the_optional_secret_of_the_steps(built: list[Tree]) -> None:
     predictor = pod_of(built, "InferenceService/dawnlist")
-    assert secret_files(predictor) == {REDIS_PASSWORD, API_KEY, JWT_KEY, NOTIFY_URLS}
+    assert secret_files(predictor) == {REDIS_PASSWORD, API_KEY, JWT_KEY, ADMIN_KEY, NOTIFY_URLS}
     assert secrets(server(built)) == set()
     assert secrets(job(built, "dawnlist-housekeeping")) == {*LAKE_KEYS, NOTIFY_URLS}
     assert secrets(job(built, "dawnlist-submit")) == set()

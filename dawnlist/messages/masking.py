@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from dawnlist.secret_values import read_secret
 from dawnlist.urls import (
+    ADMIN_KEY,
     API_KEY,
     COLLECTOR_KEYS,
     JWT_KEY,
@@ -28,10 +29,15 @@ from dawnlist.urls import (
 MASK: Final = "***"
 SECRET_VARIABLES: Final = (
     SOURCE_PASSWORD, REDIS_PASSWORD, API_KEY, JWT_KEY, NOTIFY_URLS, "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN",
-    MODEL_REGISTRY_TOKEN, MLFLOW_TOKEN, MLFLOW_PASSWORD, COLLECTOR_KEYS,
+    MODEL_REGISTRY_TOKEN, MLFLOW_TOKEN, MLFLOW_PASSWORD, COLLECTOR_KEYS, ADMIN_KEY,
 )  # fmt: skip
 """Environment variables whose values are masked wherever they occur."""
-SECRET_SEPARATORS: Final = {NOTIFY_URLS: r"\s+", API_KEY: r"\s*,\s*", COLLECTOR_KEYS: r"\s*,\s*"}
+SECRET_SEPARATORS: Final = {
+    NOTIFY_URLS: r"\s+",
+    API_KEY: r"\s*,\s*",
+    ADMIN_KEY: r"\s*,\s*",
+    COLLECTOR_KEYS: r"\s*,\s*",
+}
 """The separators of the variables that hold several values; each value is masked.
 
 The other variables hold one value, which may contain blanks.

@@ -32,6 +32,7 @@ from dawnlist.serving.predictor.transports.descriptors import (
     reserve_descriptors,
 )
 from dawnlist.serving.predictor.transports.grpc_service import InferenceServicer, build_grpc_server
+from dawnlist.serving.predictor.transports.item_routes import ItemChanges
 from dawnlist.serving.predictor.transports.limits import MAX_CONNECTIONS
 from dawnlist.serving.predictor.transports.routes import Router
 from dawnlist.serving.predictor.watch import logs
@@ -53,6 +54,7 @@ class PredictorServer(kserve.ModelServer):  # type: ignore[misc]
         model: DawnlistModel,
         counts: PredictorMetrics,
         authenticator: Authenticator,
+        item_changes: ItemChanges,
         alerts: Alerts,
         host: str,
         port: int,
@@ -64,7 +66,7 @@ class PredictorServer(kserve.ModelServer):  # type: ignore[misc]
         self._counts = counts
         self._host = host
         failures = FailureReporter(counts, alerts)
-        router = Router(model, self.dataplane, counts, authenticator, failures)
+        router = Router(model, self.dataplane, counts, authenticator, failures, item_changes)
         self._connections = ConnectionContext(
             router,
             router.build_timeout_response,
@@ -170,13 +172,16 @@ def run_predictor(
     for needed_port in filter(None, (port, grpc_port)):
         _check_port_free(host, needed_port)
     authenticator = Authenticator.from_environment(os.environ)
+    item_changes = ItemChanges.from_environment(redis, namespace)
     max_connections = reserve_descriptors(has_grpc=grpc_port > 0)
     counts = PredictorMetrics(namespace)
     shown_log = ShownLog(redis, namespace, counts) if logs_answers else None
     model = DawnlistModel(name, ServingEngine(redis, namespace, static, counts), counts, shown_log)
     alerts = _set_up_alerts(namespace)
     _set_up_event_loop()
-    server = PredictorServer(model, counts, authenticator, alerts, host, port, max_connections)
+    server = PredictorServer(
+        model, counts, authenticator, item_changes, alerts, host, port, max_connections
+    )
     if grpc_port:
         server.listen_grpc(grpc_port)
     access = "anybody may ask" if authenticator.is_open else "with a key"

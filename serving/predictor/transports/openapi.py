@@ -20,6 +20,7 @@ from dawnlist.serving.predictor.transports.openapi_group import (
     build_group_paths,
     build_group_schemas,
 )
+from dawnlist.serving.predictor.transports.openapi_items import build_item_paths
 from dawnlist.serving.predictor.transports.openapi_operations import (
     build_json_content,
     build_operation,
@@ -94,6 +95,7 @@ def _build_prediction_paths(name: str, key_errors: tuple[int, ...]) -> JsonSchem
     )
     return {
         **build_group_paths(errors),
+        **build_item_paths(),
         **build_shelf_paths(errors, get_operation["parameters"]),
         f"{RECOMMENDATIONS_PATH}{{user}}": {"get": get_operation},
         f"{BUY_AGAIN_PATH}{{user}}": {"get": buy_again_operation},

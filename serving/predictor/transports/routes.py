@@ -21,6 +21,14 @@ from dawnlist.serving.predictor.transports.failures import (
     parse_untrusted,
 )
 from dawnlist.serving.predictor.transports.http import PendingResponse, Request, Response
+from dawnlist.serving.predictor.transports.item_routes import (
+    ITEM_PATH,
+    RESTORE_PATH,
+    WITHDRAW_PATH,
+    ItemChanges,
+    parse_item_id,
+    parse_item_ids,
+)
 from dawnlist.serving.predictor.transports.openapi import build_openapi_document
 from dawnlist.serving.predictor.transports.responses import (
     build_error_response,
@@ -31,6 +39,7 @@ from dawnlist.serving.predictor.watch.counts import PredictorMetrics, render_met
 from dawnlist.serving.predictor.watch.logs import INTERNAL_ERROR_MESSAGE, FailureReporter
 
 RECOMMENDATIONS_PREFIX: Final = lean.RECOMMENDATIONS_PATH.encode()
+ITEM_PREFIX: Final = ITEM_PATH.encode()
 RANK_PREFIX: Final = shelves.RANK_PATH.encode()
 BUY_AGAIN_PREFIX: Final = lean.BUY_AGAIN_PATH.encode()
 PROMETHEUS_CONTENT_TYPE: Final = b"text/plain; version=0.0.4; charset=utf-8"
@@ -63,12 +72,14 @@ class Router:
         counts: PredictorMetrics,
         authenticator: Authenticator,
         failures: FailureReporter,
+        item_changes: ItemChanges,
     ) -> None:
         self._model = model
         self._dataplane = dataplane
         self._counts = counts
         self._authenticator = authenticator
         self._failures = failures
+        self._item_changes = item_changes
         self._encoder = PredictionEncoder()
         self._document = orjson.dumps(build_openapi_document(model.name, authenticator))
         routes = self._build_routes(model.name)
@@ -93,6 +104,8 @@ class Router:
             f"/v2/models/{name}/ready": ready,
             f"/v2/models/{name}/infer": Route("v2", {b"POST": self._answer_v2}),
             group.GROUP_PATH: Route("group", {b"POST": self._answer_group}),
+            WITHDRAW_PATH: Route("items", {b"POST": self._withdraw_items}, free=True),
+            RESTORE_PATH: Route("items", {b"POST": self._restore_items}, free=True),
             **self._build_shelves_of_everybody(),
         }
 
@@ -110,6 +123,8 @@ class Router:
             RECOMMENDATIONS_PREFIX: Route("lean", {b"GET": self._answer_lean}),
             BUY_AGAIN_PREFIX: Route("buy_again", {b"GET": self._answer_buy_again}),
             RANK_PREFIX: Route("rank", {b"GET": self._answer_rank}),
+            # Its key is another one, which the handler checks.
+            ITEM_PREFIX: Route("items", {b"DELETE": self._withdraw_item}, free=True),
         }
         for kind in (*shelves.SHELVES_OF_ITEMS, ShelfKind.CONTINUE):
             prefix = f"/v1/{kind.value}/".encode()
@@ -244,6 +259,34 @@ class Router:
             return self._count(label, self._build_failure_response(failure))
         body = shelves.encode_shelf(self._encoder, question, catalogue, recommendation)
         return self._count(label, Response(200, body))
+
+    # Items in answers.
+
+    def _withdraw_item(self, request: Request) -> PendingResponse:
+        """Answer DELETE /v1/items/ITEM."""
+        self._item_changes.check(request.headers)
+        item_id = parse_untrusted(parse_item_id, request.path[len(ITEM_PREFIX) :])
+        return self._change_items(self._item_changes.withdraw([item_id]))
+
+    def _withdraw_items(self, request: Request) -> PendingResponse:
+        """Answer POST /v1/items:withdraw."""
+        self._item_changes.check(request.headers)
+        item_ids = parse_untrusted(parse_item_ids, request.body)
+        return self._change_items(self._item_changes.withdraw(item_ids))
+
+    def _restore_items(self, request: Request) -> PendingResponse:
+        """Answer POST /v1/items:restore."""
+        self._item_changes.check(request.headers)
+        item_ids = parse_untrusted(parse_item_ids, request.body)
+        return self._change_items(self._item_changes.restore(item_ids))
+
+    async def _change_items(self, change: Awaitable[dict[str, int]]) -> Response:
+        """Answer with what a change of items did, and count the request."""
+        try:
+            response = build_json_response(await change)
+        except Exception as failure:
+            response = self._build_failure_response(failure)
+        return self._count("items", response)
 
     def _answer_group(self, request: Request) -> PendingResponse:
         """Answer POST /v1/group."""
