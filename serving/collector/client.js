@@ -15,8 +15,10 @@
 const QUEUE_PREFIX = "dawnlist-queue-";
 const ANONYMOUS_KEY = "dawnlist-anonymous";
 const MAX_QUEUE_EVENTS = 500;
-/** Browsers refuse beacons and keepalive requests beyond 64 kB in all. */
-const MAX_KEEPALIVE_BYTES = 60_000;
+/** Browsers refuse beacons and keepalive requests beyond 65,536 bytes in all. */
+const MAX_KEEPALIVE_BYTES = 65_536;
+/** The events of one request; the rest is for what is around them. */
+const MAX_BATCH_BYTES = 60_000;
 const MAX_DELAY_MS = 60_000;
 const VISIBLE_SHARE = 0.5;
 const VISIBLE_MS = 1000;
@@ -52,7 +54,13 @@ export class DawnlistClient {
     if (this.anonymous) event.anonymous = this.anonymous;
     if (!this.consent) event.consent = false;
     if (navigator.webdriver) event.properties = { ...event.properties, automated: true };
-    this.events.push(event);
+    try {
+      this.events.push(JSON.parse(JSON.stringify(event)));
+    } catch (error) {
+      // A value that JSON can't hold, such as a page's element. It would hold up all later events.
+      console.error(`dawnlist: the event can't be sent: ${error.message}`);
+      return event.id;
+    }
     // The oldest go first when the collector could not be reached for long.
     while (this.events.length > MAX_QUEUE_EVENTS) this.events.shift();
     this.#save();
@@ -105,7 +113,7 @@ export class DawnlistClient {
     clearTimeout(this.timer);
     this.timer = null;
     this.isSending = true;
-    const batch = this.events.slice(0, this.batchSize);
+    const batch = this.#chooseBatch(this.batchSize);
     let wait = 0;
     try {
       wait = await this.#send(batch);
@@ -119,11 +127,12 @@ export class DawnlistClient {
 
   /** Send a batch, forget what needs no second sending, and return how long to wait, in ms. */
   async #send(batch) {
+    const body = this.#serialize(batch);
     const response = await fetch(`${this.endpoint}/v1/events`, {
       method: "POST",
       headers: { "content-type": "text/plain" },
-      body: this.#serialize(batch),
-      keepalive: JSON.stringify(batch).length < MAX_KEEPALIVE_BYTES,
+      body,
+      keepalive: countBytes(body) < MAX_KEEPALIVE_BYTES,
     });
     if ([400, 401, 413, 415].includes(response.status)) {
       // Nothing of this batch will ever be taken.
@@ -146,16 +155,22 @@ export class DawnlistClient {
 
   /** Send what waits while the page goes away. There is no answer, so nothing is forgotten. */
   #sendBeacon() {
-    const batch = [];
-    let size = 100;
-    for (const event of this.events) {
-      size += JSON.stringify(event).length + 1;
-      if (size > MAX_KEEPALIVE_BYTES) break;
-      batch.push(event);
-    }
+    const batch = this.#chooseBatch(MAX_QUEUE_EVENTS);
     if (batch.length) {
       navigator.sendBeacon?.(`${this.endpoint}/v1/events`, this.#serialize(batch));
     }
+  }
+
+  /** The oldest events, as many as one request may have; at least one if any waits. */
+  #chooseBatch(maxEvents) {
+    const batch = [];
+    let bytes = 0;
+    for (const event of this.events.slice(0, maxEvents)) {
+      bytes += countBytes(JSON.stringify(event)) + 1;
+      if (batch.length && bytes > MAX_BATCH_BYTES) break;
+      batch.push(event);
+    }
+    return batch;
   }
 
   #serialize(events) {
@@ -240,6 +255,11 @@ function readElement(element) {
 
 function asksNotToBeTracked() {
   return navigator.doNotTrack === "1" || navigator.globalPrivacyControl === true;
+}
+
+/** The bytes of a text in UTF-8: a letter has up to four. */
+function countBytes(text) {
+  return new TextEncoder().encode(text).length;
 }
 
 function makeId() {
