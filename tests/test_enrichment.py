@@ -1,6 +1,7 @@
 """Enrichment: emoji in one form, moods with weights, devices, programs, and places of requests."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +88,24 @@ def test_every_emoji_of_unicode_has_one_form_and_a_name() -> None:
     # Only skin tones and hair, which are parts of other emoji, have no name.
     assert len(parts_of_emoji) == 9
     assert len(emoji.EMOJI_DATA) > 5_000
+
+
+def test_every_emoji_with_a_skin_tone_has_the_form_of_the_one_without() -> None:
+    tones = re.compile("[\U0001f3fb-\U0001f3ff]")
+    # Names tell what belongs together: "kiss_person_person_light_skin_tone_dark_skin_tone" is a "kiss".
+    tone_words = re.compile("(_person_person)?(_(medium-)?(light|medium|dark)_skin_tone)+")
+    toneless = {
+        data["en"].strip(":"): sequence
+        for sequence, data in emoji.EMOJI_DATA.items()
+        if not tones.search(sequence) and data["status"] == emoji.STATUS["fully_qualified"]
+    }
+    toned = [
+        sequence for sequence in emoji.EMOJI_DATA if len(sequence) > 1 and tones.search(sequence)
+    ]
+    for sequence in toned:
+        name = tone_words.sub("", emoji.EMOJI_DATA[sequence]["en"]).strip(":")
+        assert find_emoji(sequence) == find_emoji(toneless[name]), name
+    assert len(toned) > 2_900
 
 
 def test_moods_have_signed_weights_and_the_shops_win() -> None:
