@@ -4,6 +4,7 @@ import asyncio
 import gzip
 import importlib
 import random
+import resource
 import time
 from pathlib import Path
 from typing import Any
@@ -293,6 +294,36 @@ def test_a_store_that_is_away_asks_to_send_again(tmp_path: Path) -> None:
             assert (answer.status_code, answer.json()) == (202, {"events": []})
             _wait_until(lambda: client.get("/readyz").status_code == 503)
             assert client.get("/healthz").status_code == 200
+
+
+@pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="files are limited by prlimit")
+@pytest.mark.parametrize("durability", ["everysec", "always"])
+def test_a_full_disk_asks_to_send_again_and_loses_nothing_that_was_taken(
+    tmp_path: Path, durability: str
+) -> None:
+    """The store's files can't grow meanwhile. With `always` the store ends then, as it has to."""
+    options = ("--appendonly", "yes", "--appendfsync", durability)
+    taken = 0
+    with valkey_of(tmp_path, *options) as port:
+        url = f"redis://127.0.0.1:{port}/0"
+        with collector(url, durability=durability) as client, redis.from_url(url) as store:
+            taken += statuses(send(client, VIEW)).count("ok")
+            process = int(store.info("server")["process_id"])
+            _, hard = resource.prlimit(process, resource.RLIMIT_FSIZE)
+            [file] = (tmp_path / "appendonlydir").glob("*.incr.aof")
+            resource.prlimit(process, resource.RLIMIT_FSIZE, (file.stat().st_size + 10_000, hard))
+            answers = []
+            while "retry" not in answers:
+                answers = statuses(send(client, *[VIEW] * 50))
+                assert set(answers) in ({"ok"}, {"retry"})
+                taken += answers.count("ok")
+                assert taken < 10_000, "a disk without room takes events"
+            if durability == "everysec":
+                resource.prlimit(process, resource.RLIMIT_FSIZE, (hard, hard))
+                _wait_until(lambda: statuses(send(client, VIEW)) == ["ok"])
+                taken += 1
+    with valkey_of(tmp_path, *options) as port:  # reads what its disk has
+        assert count_entries(f"redis://127.0.0.1:{port}/0", KEYS.accepted) == taken
 
 
 @pytest.mark.parametrize(

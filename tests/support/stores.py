@@ -15,12 +15,16 @@ import redis
 from dawnlist.machine.embedded_valkey import find_server_binary
 from tests.support.servers import free_port, listening, listens, pour, running
 
+# A file that reaches the limit of its process is an error of the write then, as a full disk is.
+ENDED_BY_NO_LIMIT = ("sh", "-c", 'trap "" XFSZ; exec "$0" "$@"')
+
 
 @contextlib.contextmanager
 def valkey_of(home: Path, *options: str, port: int | None = None) -> Iterator[int]:
     """The port of a Valkey of its own, with options such as `--maxmemory 20mb`."""
     port = port or free_port()
     command = [
+        *ENDED_BY_NO_LIMIT,
         str(find_server_binary()),
         "--port",
         str(port),
