@@ -397,7 +397,7 @@ def deep_v2(url: str, *tensors: Any, **more: Any) -> httpx.Response:
         refused(
             lambda url: v1(url, {**ANN, "kk": 1}),
             400,
-            "'kk' is not a field: use user_id, k, exclude",
+            "'kk' is not a field: use user_id, k, offset, only, exclude",
         ),
         refused(lambda url: v1(url, {**ANN, "kk": None}), 400, "'kk' is not a field"),
         refused(
@@ -533,7 +533,9 @@ def deep_v2(url: str, *tensors: Any, **more: Any) -> httpx.Response:
         refused(lambda url: lean(url, "ann", "k=x"), 400, 'the request: "k" has to be'),
         refused(lambda url: lean(url, "ann", "k=1&k=2"), 400, "'k' is given 2 times"),
         refused(
-            lambda url: lean(url, "ann", "kk=1"), 400, "'kk' is not a parameter: use k, device"
+            lambda url: lean(url, "ann", "kk=1"),
+            400,
+            "'kk' is not a parameter: use k, offset, device",
         ),
         refused(lambda url: lean(url, "ann", "explain=yes"), 400, "true or false"),
         refused(lambda url: lean(url, "ann", "genres=%FF"), 400, "the URL is not UTF-8"),

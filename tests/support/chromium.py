@@ -119,6 +119,9 @@ def chromium(home: Path) -> Iterator[Browser]:
         "--headless=new",
         "--no-sandbox",
         "--disable-gpu",
+        # Else it stops silent films of all tabs but the one in front.
+        "--disable-background-media-suspend",
+        "--disable-renderer-backgrounding",
         "--remote-debugging-port=0",
     ]
     command += [

@@ -29,6 +29,7 @@ SINGLE_PARAMETERS: Final = ("k", "offset", *CONTEXT_PARAMETERS, "explain", "repe
 """Parameters that may be given once."""
 QUERY_PARAMETERS: Final = (*SINGLE_PARAMETERS, "exclude", "recent", "genres")
 """All parameters. The route for items that the user has met takes no `repeats`."""
+NO_UTF8: Final = "the URL is not UTF-8"
 MAX_QUERY_FIELDS: Final = MAX_EXCLUDED + MAX_RECENT + MAX_FILTER_VALUES
 _FLAGS: Final = {"true": True, "1": True, "false": False, "0": False}
 
@@ -70,7 +71,7 @@ def decode_url(subject: bytes, query: bytes) -> tuple[str, str]:
             subject = unquote_to_bytes(subject)
         return subject.decode(), query.decode()
     except UnicodeDecodeError:
-        raise ValueError("the URL is not UTF-8") from None
+        raise ValueError(NO_UTF8) from None
 
 
 def _parse_query(query: str) -> dict[str, Any]:
@@ -99,15 +100,27 @@ def _parse_query(query: str) -> dict[str, Any]:
     return fields
 
 
+def parse_pairs(query: str) -> list[tuple[str, str]]:
+    """Return the names and values of a query, in its order.
+
+    Raises:
+        ValueError: it is not UTF-8, or has too many parameters.
+    """
+    try:
+        return parse_qsl(
+            query, keep_blank_values=True, errors="strict", max_num_fields=MAX_QUERY_FIELDS
+        )
+    except UnicodeDecodeError:
+        raise ValueError(NO_UTF8) from None
+
+
 def collect_values(query: str, names: Collection[str]) -> dict[str, list[str]]:
     """Return the values of each parameter of these names, in the query's order.
 
     Raises:
         ValueError: the query has another parameter, or is no query.
     """
-    pairs = parse_qsl(
-        query, keep_blank_values=True, errors="strict", max_num_fields=MAX_QUERY_FIELDS
-    )
+    pairs = parse_pairs(query)
     values: dict[str, list[str]] = {}
     for name, value in pairs:
         if name not in names:

@@ -9,7 +9,7 @@
 """
 
 from typing import Any, Final
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import urlencode
 
 import orjson
 
@@ -25,12 +25,12 @@ from dawnlist.serving.predictor.answers.shelves.shelf_question import (
 from dawnlist.serving.predictor.protocols.encoding import PredictionEncoder, ServedCatalogue
 from dawnlist.serving.predictor.protocols.fields import parse_question
 from dawnlist.serving.predictor.protocols.lean import (
-    MAX_QUERY_FIELDS,
     collect_values,
     decode_url,
     get_single_value,
     parse_get_request,
     parse_number,
+    parse_pairs,
 )
 
 SHELVES_OF_ITEMS: Final = (ShelfKind.SIMILAR, ShelfKind.BOUGHT_TOGETHER)
@@ -134,9 +134,7 @@ def parse_rank_request(user: bytes, query: bytes) -> Question:
     _, query_text = decode_url(user, query)
     items = []
     others = []
-    for name, value in parse_qsl(
-        query_text, keep_blank_values=True, errors="strict", max_num_fields=MAX_QUERY_FIELDS
-    ):
+    for name, value in parse_pairs(query_text):
         if name == "item":
             items.append(value)
         elif name in ("k", "offset"):

@@ -9,6 +9,8 @@ const STANDING_SECONDS = 0.001;
 const STALL_MS = 400;
 /** Who is so near to the end plays on up to it. */
 const END_SECONDS = 0.5;
+/** A film that a browser has stopped is played again after so long. */
+const PLAY_AGAIN_SECONDS = 1;
 const HLS_SCRIPT = "/static/hls-1.7.4.light.min.js";
 
 export class PartyPlayer extends EventTarget {
@@ -27,6 +29,7 @@ export class PartyPlayer extends EventTarget {
     this.isStalled = false;
     this.mustReport = false;
     this.seekStart = null;
+    this.lastPlay = 0;
     this.startTimer = null;
     this.stallTimer = null;
     video.addEventListener("waiting", () => this.#watchStall());
@@ -137,7 +140,11 @@ export class PartyPlayer extends EventTarget {
       this.#showEnd();
       return;
     }
-    if (video.paused || video.seeking || video.readyState < HTMLMediaElement.HAVE_FUTURE_DATA) return;
+    if (video.seeking || video.readyState < HTMLMediaElement.HAVE_FUTURE_DATA) return;
+    if (video.paused) {
+      this.#playAgain();
+      return;
+    }
     const choice = this.policy.decide(this.wanted, video.currentTime, this.state.rate, this.clock.now());
     if (choice.seek !== undefined) {
       video.playbackRate = this.state.rate;
@@ -145,6 +152,14 @@ export class PartyPlayer extends EventTarget {
     } else if (Math.abs(video.playbackRate - choice.rate) > 0.001) {
       video.playbackRate = choice.rate;
     }
+  }
+
+  /** Play a film that a browser has stopped, such as one of a tab that was in the background: once a second. */
+  #playAgain() {
+    const now = this.clock.now();
+    if (now - this.lastPlay < PLAY_AGAIN_SECONDS) return;
+    this.lastPlay = now;
+    this.#start();
   }
 
   #seek(position) {
