@@ -1,6 +1,5 @@
 """What members do: each kind of message has an action."""
 
-import json
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
@@ -24,11 +23,14 @@ from dawnlist.serving.watchparty.room_facts import (
     check_text,
     is_visible,
 )
+from dawnlist.serving.watchparty.room_store import Queue
 from dawnlist.serving.watchparty.session import CloseCode, Session, SocketClosedError
 
 MAX_CHAT_LETTERS: Final = 500
 MAX_CHAT_ID: Final = 64
 MAX_QUEUE: Final = 100
+MAX_VOTES: Final = 100
+"""Films for which one member may vote."""
 MAX_EMOJI: Final = 64
 
 Message = Mapping[str, Any]
@@ -192,52 +194,61 @@ class Actions:
         item = check_text("item", message.get("item"), MAX_ITEM)
         if action not in ("add", "remove"):
             raise RefusedError("give the action add, remove or next")
-        queue = await self.read_queue(session.room)
-        entries = [entry for entry in queue if entry["item"] != item]
-        if action == "add":
-            entries.append({"item": item, "title": self._films.get_title(item)})
-        if len(entries) > MAX_QUEUE:
-            raise RefusedError(f"the queue has {MAX_QUEUE} films")
-        await self._write_queue(session.room, entries)
+
+        def change(queue: Queue) -> Queue:
+            entries = [entry for entry in queue if entry["item"] != item]
+            if action == "add":
+                entries.append({"item": item, "title": self._films.get_title(item)})
+            if len(entries) > MAX_QUEUE:
+                raise RefusedError(f"the queue has {MAX_QUEUE} films")
+            return entries
+
+        await self._store.change_queue(session.room, change)
 
     async def _play_next(self, session: Session) -> None:
-        """Put on the film of the queue that has most votes, the oldest of equals."""
+        """Put on the film of the queue that has most votes, the oldest of equals.
+
+        When two members ask at the same time the second one is refused: no film is passed over.
+        """
         await self._require_control(session)
-        queue = await self.read_queue(session.room)
+        room = session.room
+        seq = (await self._store.read_state(room)).seq
+        queue = await self._store.read_queue(room)
         if not queue:
             raise RefusedError("nothing is queued")
-        votes = await self.count_votes(session.room)
-        best = max(queue, key=lambda entry: votes.get(entry["item"], 0))
-        item = best["item"]
-        present = await self._list_present(session.room)
+        votes = await self.count_votes(room)
+        item = max(queue, key=lambda entry: votes.get(entry["item"], 0))["item"]
+        present = await self._list_present(room)
         title, url = self._films.get_title(item), self._films.build_url(item)
 
         def change(state: PlaybackState) -> PlaybackState:
+            if state.seq != seq:
+                raise RefusedError("somebody else has changed it")
             return put_on(state, item, title, url, present, time.time())
 
-        await self._store.change_state(session.room, change, session.member.id)
-        await self._write_queue(session.room, [entry for entry in queue if entry is not best])
+        def take_out(queue: Queue) -> Queue:
+            return [entry for entry in queue if entry["item"] != item]
 
-    async def read_queue(self, room: str) -> list[dict[str, str]]:
-        """Read the films that are queued, the oldest first."""
-        text = await self._store.client.hget(self._store.keys.room(room), "queue")
-        queue: list[dict[str, str]] = json.loads(text or "[]")
-        return queue
-
-    async def _write_queue(self, room: str, queue: list[dict[str, str]]) -> None:
-        await self._store.client.hset(self._store.keys.room(room), "queue", json.dumps(queue))
-        await self._store.publish(room, {"message": {"type": "queue", "queue": queue}})
+        await self._store.change_state(room, change, session.member.id)
+        await self._store.change_queue(room, take_out)
 
     async def _vote(self, session: Session, message: Message) -> None:
         item = check_text("item", message.get("item"), MAX_ITEM)
         key = self._store.keys.part("votes", session.room)
         name = f"{session.member.id} {item}"
         if message.get("for"):
+            await self._require_few_votes(key, session.member.id)
             await self._store.client.hset(key, name, 1)
         else:
             await self._store.client.hdel(key, name)
         votes = await self.count_votes(session.room)
         await self._store.publish(session.room, {"message": {"type": "votes", "votes": votes}})
+
+    async def _require_few_votes(self, key: str, member: str) -> None:
+        names = await self._store.client.hkeys(key)
+        votes = [name for name in names if name.startswith(f"{member} ".encode())]
+        if len(votes) >= MAX_VOTES:
+            raise RefusedError(f"you have voted for {MAX_VOTES} films: take a vote back")
 
     async def count_votes(self, room: str) -> dict[str, int]:
         """Count the votes of each film."""

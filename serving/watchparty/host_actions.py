@@ -27,45 +27,59 @@ class HostActions:
         Raises:
             WishError: the member is no host, or the action is none.
         """
-        facts = await self._store.read_facts(session.room)
-        if session.member.id not in facts.hosts:
-            raise WishError("only hosts may do that")
+        room, host = session.room, session.member.id
+        _require_host(await self._store.read_facts(room), host)
         action = str(message.get("action"))
         if action == "close":
-            await self._store.close(session.room)
+            await self._store.close(room)
         elif action in SETTINGS:
-            await self._set(facts, action, message.get("value"))
+            await self._set(room, host, action, message.get("value"))
         elif action in ("hand_over", "add", "kick"):
-            member = str(message.get("member"))
-            await self._act_on_member(facts, session.member.id, action, member)
+            await self._act_on_member(room, host, action, str(message.get("member")))
         else:
             raise WishError("give an action: hand_over, add, kick, control, links, strategy, close")
 
-    async def _set(self, facts: RoomFacts, name: str, value: Any) -> None:
+    async def _set(self, room: str, host: str, name: str, value: Any) -> None:
         if not any(value is choice or value == choice for choice in SETTINGS[name]):
             raise WishError(f"{name} can't have this value")
-        setattr(facts, name, value)
-        await self._store.write_facts(facts)
 
-    async def _act_on_member(self, facts: RoomFacts, host: str, action: str, member: str) -> None:
-        members = {entry.id: entry for entry in await self._store.read_members(facts.room)}
+        def change(facts: RoomFacts) -> None:
+            _require_host(facts, host)
+            setattr(facts, name, value)
+
+        await self._store.change_facts(room, change)
+
+    async def _act_on_member(self, room: str, host: str, action: str, member: str) -> None:
+        members = {entry.id: entry for entry in await self._store.read_members(room)}
         if member not in members:
             raise WishError("this member is not in the room")
         if action == "kick":
-            await self._kick(facts, member, members[member].socket)
+            await self._kick(room, host, member, members[member].socket)
             return
-        if member not in facts.hosts:
-            facts.hosts.append(member)
-        if action == "hand_over" and member != host:
-            facts.hosts.remove(host)
-        await self._store.write_facts(facts)
-        await self._store.tell_members(facts)
 
-    async def _kick(self, facts: RoomFacts, member: str, socket: str) -> None:
+        def change(facts: RoomFacts) -> None:
+            _require_host(facts, host)
+            if member not in facts.hosts:
+                facts.hosts.append(member)
+            if action == "hand_over" and member != host:
+                facts.hosts.remove(host)
+
+        await self._store.tell_members(await self._store.change_facts(room, change))
+
+    async def _kick(self, room: str, host: str, member: str, socket: str) -> None:
         """Take a member out, who may not come back."""
-        await self._store.client.sadd(self._store.keys.part("kicked", facts.room), member)
-        if member in facts.hosts:
-            facts.hosts.remove(member)
-            await self._store.write_facts(facts)
-        await self._store.publish(facts.room, {"close": CloseCode.FORBIDDEN, "member": member})
-        await self._store.leave(facts.room, member, socket)
+
+        def change(facts: RoomFacts) -> None:
+            _require_host(facts, host)
+            if member in facts.hosts:
+                facts.hosts.remove(member)
+
+        await self._store.change_facts(room, change)
+        await self._store.client.sadd(self._store.keys.part("kicked", room), member)
+        await self._store.publish(room, {"close": CloseCode.FORBIDDEN, "member": member})
+        await self._store.leave(room, member, socket)
+
+
+def _require_host(facts: RoomFacts, member: str) -> None:
+    if member not in facts.hosts:
+        raise WishError("only hosts may do that")

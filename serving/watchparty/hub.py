@@ -5,6 +5,7 @@ has lost the store it subscribes again, and tells its members what they missed.
 """
 
 import asyncio
+import contextlib
 import logging
 import secrets
 import time
@@ -16,8 +17,9 @@ import redis.exceptions
 
 from dawnlist.serving.watchparty.party_events import PartyEvents
 from dawnlist.serving.watchparty.playback import PlaybackState, release, stop_waiting_for
-from dawnlist.serving.watchparty.room_store import RoomGoneError, RoomStore
-from dawnlist.serving.watchparty.session import CloseCode, Session
+from dawnlist.serving.watchparty.room_store import MAX_MISSED_CHAT, RoomGoneError, RoomStore
+from dawnlist.serving.watchparty.session import CloseCode, News, Session
+from dawnlist.serving.watchparty.watch_meter import WatchedFilm
 
 party_log = logging.getLogger("dawnlist.party")
 
@@ -25,7 +27,8 @@ LIFE_SECONDS: Final = 1.0
 SWEEP_SECONDS: Final = 2.0
 RECONNECT_SECONDS: Final = 0.2
 SUBSCRIBE_SECONDS: Final = 10.0
-MAX_MISSED_CHAT: Final = 500
+GOODBYE_SECONDS: Final = 2.0
+"""How long a process that ends waits for its members to go."""
 
 
 class LocalRoom:
@@ -34,8 +37,6 @@ class LocalRoom:
     def __init__(self) -> None:
         self.sessions: dict[str, Session] = {}
         self.is_subscribed = asyncio.Event()
-        self.last_chat = 0
-        """The number of the last thing said that members here were told."""
         self.timer: asyncio.TimerHandle | None = None
 
 
@@ -85,11 +86,14 @@ class Hub:
                 room.timer.cancel()
             await self._pubsub.unsubscribe(self.store.keys.room(session.room))
 
-    def close_all(self) -> None:
-        """Ask all members to come back, to another process."""
+    async def close_all(self) -> None:
+        """Ask all members to come back, to another process, and wait until they have been taken out."""
         for room in self._rooms.values():
             for session in list(room.sessions.values()):
                 session.close(CloseCode.TOO_SLOW)
+        deadline = time.monotonic() + GOODBYE_SECONDS
+        while self.sessions and time.monotonic() < deadline:
+            await asyncio.sleep(0.02)
 
     async def run(self) -> None:
         """Hear what the store publishes, until the task is cancelled."""
@@ -103,6 +107,10 @@ class Hub:
             except (redis.exceptions.RedisError, OSError) as error:
                 if not is_lost:
                     party_log.warning("the store is away: %s", error)
+                is_lost = True
+                await asyncio.sleep(RECONNECT_SECONDS)
+            except Exception:  # whoever stops to hear leaves all members here alone
+                party_log.exception("the store is asked anew what there is")
                 is_lost = True
                 await asyncio.sleep(RECONNECT_SECONDS)
 
@@ -140,15 +148,28 @@ class Hub:
         if room is None:
             return
         try:
-            state = await self.store.read_state(name)
+            await self._tell_what_is_there(name, room)
         except RoomGoneError:
             self._deliver(name, {"close": CloseCode.NO_ROOM})
-            return
+
+    async def _tell_what_is_there(self, name: str, room: LocalRoom) -> None:
+        state = await self.store.read_state(name)
+        chat = await self.store.read_chat(name, None, MAX_MISSED_CHAT)
+        newest = 0
+        if chat:
+            newest = chat[-1]["seq"]
+        for session in room.sessions.values():
+            # A store that lost its last second gives those numbers out again.
+            session.last_chat = min(session.last_chat, newest)
         message = {"type": "state", "state": state.to_message(), "by": None}
         self._deliver(name, {"message": message, "held_until": state.held_until})
-        for entry in await self.store.read_chat(name, None, MAX_MISSED_CHAT):
-            if entry["seq"] > room.last_chat:
-                self._deliver(name, {"message": {"type": "chat", "entry": entry}})
+        for entry in chat:
+            self._deliver(name, {"message": {"type": "chat", "entry": entry}})
+        queue = await self.store.read_queue(name)
+        self._deliver(name, {"message": {"type": "queue", "queue": queue}})
+        facts = await self.store.read_facts(name)
+        self._deliver(name, {"message": {"type": "room", "room": facts.to_message()}})
+        await self.store.tell_members(facts)
 
     def _deliver(self, name: str, envelope: dict[str, Any]) -> None:
         """Give what was published to the sessions of a room."""
@@ -161,12 +182,10 @@ class Hub:
             _close_sessions(room, CloseCode(envelope["close"]), envelope.get("member"))
             return
         message = envelope["message"]
-        if message["type"] == "chat":
-            room.last_chat = max(room.last_chat, message["entry"]["seq"])
-        text = orjson.dumps(message).decode()
+        news = News.encode(message)
         for session in list(room.sessions.values()):
             if session.member.id != envelope.get("except"):
-                session.send_text(text)
+                session.hear(news)
         if message["type"] == "state":
             self._follow_state(name, room, message["state"], envelope["held_until"])
 
@@ -178,8 +197,19 @@ class Hub:
         for session in room.sessions.values():
             film = session.meter.follow(state, now)
             if film is not None:
-                self.events.record_watched(session, film)
+                self._start_task(self.record_watched, session, film)
         self.schedule_release(name, state)
+
+    async def record_watched(self, session: Session, film: WatchedFilm) -> None:
+        """Tell the collector what a member has watched of a film, by this socket and those before."""
+        if not film.item or film.seconds <= 0:
+            return
+        total = film.film_seconds
+        with contextlib.suppress(redis.exceptions.RedisError, OSError):
+            total = await self.store.add_watched(
+                session.room, session.member.id, film.item, film.film_seconds
+            )
+        self.events.record_watched(session, film, is_seen=film.becomes_seen(total))
 
     def schedule_release(self, name: str, state: PlaybackState) -> None:
         """Let a held room go on when its time is up."""

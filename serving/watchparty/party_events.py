@@ -24,13 +24,17 @@ class PartyEvents:
             person = {"user": session.member.user}
         self._client.send(event_type, **person, placement=PLACEMENT, **fields)
 
-    def record_watched(self, session: Session, film: WatchedFilm) -> None:
-        """Send how long a member has watched a film; one that they saw half of counts as viewed."""
-        if not film.item or film.seconds <= 0:
-            return
+    def record_watched(self, session: Session, film: WatchedFilm, is_seen: bool) -> None:
+        """Send how long a member has watched a film.
+
+        Args:
+            session: The member's socket.
+            film: What they have watched by it.
+            is_seen: Whether they have seen half of the film now: then it counts as viewed.
+        """
         properties = {"seconds": round(film.seconds, 1), "room": session.room}
         self.record(session, "watch", item=film.item, properties=properties)
-        if film.is_seen:
+        if is_seen:
             self.record(session, "view", item=film.item)
 
     def close(self) -> None:

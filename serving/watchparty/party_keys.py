@@ -7,6 +7,7 @@ dawnlist:{SHOP}:party:members:ID    hash: the members that are in the room now, 
 dawnlist:{SHOP}:party:chat:ID       list of what was said, as JSON, the oldest first
 dawnlist:{SHOP}:party:said:ID       hash: what was said, by member and the client's id of it
 dawnlist:{SHOP}:party:votes:ID      hash: a field for each member and item
+dawnlist:{SHOP}:party:watched:ID    hash: seconds of its film, for each member and item
 dawnlist:{SHOP}:party:kicked:ID     set of members who may not come back
 dawnlist:{SHOP}:party:process:ID    exists as long as a process lives
 
@@ -34,7 +35,7 @@ class PartyKeys(ShopKeys):
         return self.build_control_key(f"party:room:{room}")
 
     def part(self, name: str, room: str) -> str:
-        """Return the key of a part of a room: members, chat, said, votes or kicked."""
+        """Return the key of a part of a room: members, chat, said, votes, watched or kicked."""
         return self.build_control_key(f"party:{name}:{room}")
 
     def process(self, process: str) -> str:

@@ -15,60 +15,31 @@ import redis.asyncio
 from dawnlist.serving.watchparty.party_keys import PartyKeys
 from dawnlist.serving.watchparty.playback import PlaybackState
 from dawnlist.serving.watchparty.room_facts import Member, RoomFacts
+from dawnlist.serving.watchparty.room_scripts import (
+    CHANGE_SCRIPT,
+    JOIN_SCRIPT,
+    LEAVE_SCRIPT,
+    MARK_SCRIPT,
+    SAY_SCRIPT,
+)
 
 ROOM_SECONDS: Final = 6 * 3600
 """A room outlives its last member for so long."""
-MAX_CHAT: Final = 500
-"""What was said last, that is kept."""
+MAX_KEPT_CHAT: Final = 2_000
+"""What was said last, that is kept: an id of it is not said twice."""
+MAX_MISSED_CHAT: Final = 500
+"""What was said last, that a member who comes back is told at most."""
 PROCESS_SECONDS: Final = 3
 """A process that has not been heard of for so long is dead."""
 MAX_ATTEMPTS: Final = 50
 """Tries to change a state while others change it."""
 
-CHANGE_SCRIPT: Final = """
-local current = redis.call('HGET', KEYS[1], 'state')
-if current ~= ARGV[1] then return current end
-redis.call('HSET', KEYS[1], 'state', ARGV[2])
-if ARGV[3] ~= '' then redis.call('PUBLISH', KEYS[1], ARGV[3]) end
-return 1
-"""
-"""Sets the state of a room if it is still the given one; else returns the present one."""
-
-SAY_SCRIPT: Final = """
-if redis.call('EXISTS', KEYS[1]) == 0 then return false end
-local known = redis.call('HGET', KEYS[3], ARGV[1])
-if known then return known end
-local seq = redis.call('HINCRBY', KEYS[1], 'chat_seq', 1)
-local entry = '{"seq":' .. seq .. ',' .. ARGV[2] .. '}'
-redis.call('RPUSH', KEYS[2], entry)
-redis.call('LTRIM', KEYS[2], -tonumber(ARGV[3]), -1)
-if redis.call('HLEN', KEYS[3]) >= 4 * tonumber(ARGV[3]) then redis.call('DEL', KEYS[3]) end
-redis.call('HSET', KEYS[3], ARGV[1], entry)
-redis.call('PUBLISH', KEYS[1], '{"message":{"type":"chat","entry":' .. entry .. '}}')
-return 1
-"""
-"""Adds to what was said, with the next number; what was said before with the same id is returned."""
-
-JOIN_SCRIPT: Final = """
-if redis.call('EXISTS', KEYS[1]) == 0 then return 'gone' end
-if redis.call('HEXISTS', KEYS[2], ARGV[1]) == 0
-    and redis.call('HLEN', KEYS[2]) >= tonumber(ARGV[4]) then return 'full' end
-redis.call('HSET', KEYS[2], ARGV[1], ARGV[2])
-redis.call('PUBLISH', KEYS[1], ARGV[3])
-return 'joined'
-"""
-
-LEAVE_SCRIPT: Final = """
-local member = redis.call('HGET', KEYS[2], ARGV[1])
-if not member or cjson.decode(member).socket ~= ARGV[2] then return 0 end
-redis.call('HDEL', KEYS[2], ARGV[1])
-redis.call('PUBLISH', KEYS[1], ARGV[3])
-return 1
-"""
-"""Takes a member out, unless they have another socket by now."""
-
 Envelope = dict[str, Any]
 """What is published: `message` for members, and `except`, `close` or `only` for processes."""
+
+
+Queue = list[dict[str, str]]
+"""Films that are queued: `item` and `title`, the oldest first."""
 
 
 class RoomGoneError(LookupError):
@@ -116,7 +87,7 @@ class RoomStore:
         await self.publish(room, {"close": 4404})
 
     def _list_keys(self, room: str) -> list[str]:
-        parts = ("members", "chat", "said", "votes", "kicked")
+        parts = ("members", "chat", "said", "votes", "kicked", "watched")
         return [self.keys.room(room), *(self.keys.part(name, room) for name in parts)]
 
     async def publish(self, room: str, envelope: Envelope) -> None:
@@ -134,11 +105,27 @@ class RoomStore:
             raise RoomGoneError(f"there is no room {room!r}")
         return RoomFacts.decode(text)
 
-    async def write_facts(self, facts: RoomFacts) -> None:
-        """Write changed facts, and tell the members."""
-        await self.client.hset(self.keys.room(facts.room), "facts", facts.encode())
-        message = {"type": "room", "room": facts.to_message()}
-        await self.publish(facts.room, {"message": message})
+    async def change_facts(self, room: str, change: Callable[[RoomFacts], None]) -> RoomFacts:
+        """Change what a room is, and tell the members.
+
+        Args:
+            room: The room.
+            change: Changes the facts; it is called anew while others change them.
+
+        Raises:
+            RoomGoneError: there is no such room.
+        """
+        changed = RoomFacts(room, "")
+
+        def rewrite(text: bytes) -> tuple[str, str]:
+            nonlocal changed
+            changed = RoomFacts.decode(text)
+            change(changed)
+            news = {"message": {"type": "room", "room": changed.to_message()}}
+            return changed.encode(), json.dumps(news, ensure_ascii=False)
+
+        await self._change_field(room, "facts", rewrite)
+        return changed
 
     async def read_state(self, room: str) -> PlaybackState:
         """Read the playback of a room.
@@ -164,24 +151,58 @@ class RoomStore:
         Raises:
             RoomGoneError: there is no such room.
         """
-        key = self.keys.room(room)
-        text = await self.client.hget(key, "state")
-        for _ in range(MAX_ATTEMPTS):
-            if text is None:
-                raise RoomGoneError(f"there is no room {room!r}")
+        changed = PlaybackState()
+
+        def rewrite(text: bytes) -> tuple[str, str]:
+            nonlocal changed
             state = PlaybackState.decode(text)
             changed = change(state)
-            if changed == state:
-                return state
             news = ""
             if changed.seq != state.seq:
                 message = {"type": "state", "state": changed.to_message(), "by": member or None}
                 envelope = {"message": message, "held_until": changed.held_until}
                 news = json.dumps(envelope, ensure_ascii=False)
-            text = await self.client.eval(CHANGE_SCRIPT, 1, key, text, changed.encode(), news)
+            return changed.encode(), news
+
+        await self._change_field(room, "state", rewrite)
+        return changed
+
+    async def read_queue(self, room: str) -> Queue:
+        """Read the films that are queued, the oldest first; none if the room has gone."""
+        text = await self.client.hget(self.keys.room(room), "queue")
+        queue: Queue = json.loads(text or "[]")
+        return queue
+
+    async def change_queue(self, room: str, change: Callable[[Queue], Queue]) -> None:
+        """Change the queue, and tell the members. `change` is called anew while others change it.
+
+        Raises:
+            RoomGoneError: there is no such room.
+        """
+
+        def rewrite(text: bytes) -> tuple[str, str]:
+            queue = change(json.loads(text))
+            news = {"message": {"type": "queue", "queue": queue}}
+            return json.dumps(queue), json.dumps(news, ensure_ascii=False)
+
+        await self._change_field(room, "queue", rewrite)
+
+    async def _change_field(
+        self, room: str, field: str, rewrite: Callable[[bytes], tuple[str, str]]
+    ) -> None:
+        """Replace a field of a room by what `rewrite` makes of it, and publish its news."""
+        key = self.keys.room(room)
+        text = await self.client.hget(key, field)
+        for _ in range(MAX_ATTEMPTS):
+            if text is None:
+                raise RoomGoneError(f"there is no room {room!r}")
+            changed, news = rewrite(text)
+            if changed.encode() == text and not news:
+                return
+            text = await self.client.eval(CHANGE_SCRIPT, 1, key, field, text, changed, news)
             if text == 1:
-                return changed
-        raise TimeoutError(f"the state of room {room!r} changes all the time")
+                return
+        raise TimeoutError(f"room {room!r} changes all the time")
 
     async def say(self, room: str, member: Member, said_id: str, text: str, now: float) -> Any:
         """Add to what was said in a room.
@@ -202,7 +223,7 @@ class RoomStore:
         inner = json.dumps(fields, ensure_ascii=False)[1:-1]
         keys = [self.keys.room(room), self.keys.part("chat", room), self.keys.part("said", room)]
         name = f"{member.id} {said_id}"
-        known = await self.client.eval(SAY_SCRIPT, len(keys), *keys, name, inner, MAX_CHAT)
+        known = await self.client.eval(SAY_SCRIPT, len(keys), *keys, name, inner, MAX_KEPT_CHAT)
         if known is None:
             raise RoomGoneError(f"there is no room {room!r}")
         if known == 1:
@@ -210,13 +231,22 @@ class RoomStore:
         return json.loads(known)
 
     async def read_chat(self, room: str, last_id: str | None, newest: int) -> list[Any]:
-        """Read what was said after an entry, or the newest entries if it is not known."""
-        texts = await self.client.lrange(self.keys.part("chat", room), 0, -1)
+        """Read what was said after an entry, at most MAX_MISSED_CHAT.
+
+        Args:
+            room: The room.
+            last_id: The id of the last entry that somebody has heard; None if they have heard none.
+            newest: How many entries are read for who has heard none.
+        """
+        key = self.keys.part("chat", room)
+        if last_id is None:
+            return [json.loads(text) for text in await self.client.lrange(key, -newest, -1)]
+        texts = await self.client.lrange(key, -MAX_MISSED_CHAT, -1)
         entries = [json.loads(text) for text in texts]
         for position, entry in enumerate(entries):
-            if last_id is not None and entry["id"] == last_id:
+            if entry["id"] == last_id:
                 return entries[position + 1 :]
-        return entries[-newest:]
+        return entries
 
     async def join(self, facts: RoomFacts, member: Member, size: int) -> str:
         """Put a member into a room: joined, full or gone."""
@@ -248,9 +278,19 @@ class RoomStore:
         pipeline = self.client.pipeline(transaction=True)
         for member in members:
             member.behind = behind
-            pipeline.hset(key, member.id, member.encode())
+            pipeline.eval(MARK_SCRIPT, 1, key, member.id, member.socket, member.encode())
         await pipeline.execute()
         await self.tell_members(facts)
+
+    async def add_watched(self, room: str, member: str, item: str, seconds: float) -> float:
+        """Add seconds of a film that a member has watched; return all of them.
+
+        They are kept with the room, because a member may come by several sockets.
+        """
+        key = self.keys.part("watched", room)
+        total = float(await self.client.hincrbyfloat(key, f"{member} {item}", seconds))
+        await self.client.expire(key, ROOM_SECONDS)
+        return total
 
     async def tell_members(self, facts: RoomFacts) -> None:
         """Tell all who is in the room."""

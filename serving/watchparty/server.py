@@ -5,6 +5,7 @@ import contextlib
 import logging
 import os
 import signal
+import socket
 import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -32,6 +33,7 @@ from dawnlist.serving.watchparty.room_routes import (
 from dawnlist.serving.watchparty.room_store import RoomStore
 from dawnlist.serving.watchparty.session import MAX_FRAME_BYTES, RateLimit
 from dawnlist.serving.watchparty.socket_route import RoomSocket
+from dawnlist.serving.watchparty.wire import PartyWire
 from dawnlist.settings import PartySettings
 from dawnlist.store.client import open_async_client
 from dawnlist.urls import API_KEY, COLLECTOR_KEYS
@@ -56,8 +58,25 @@ class PartyPlaces:
     """The collector's address; without it nothing is collected."""
 
 
-async def build_party(places: PartyPlaces, namespace: str, settings: PartySettings) -> Starlette:
-    """Build the application.
+class PartyServer(uvicorn.Server):
+    """A server that asks its members to come back before it ends."""
+
+    def __init__(self, config: uvicorn.Config, hub: Hub) -> None:
+        super().__init__(config)
+        self._hub = hub
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Close all sockets with a code of ours, and then the server."""
+        for server in self.servers:
+            server.close()
+        await self._hub.close_all()
+        await super().shutdown(sockets)
+
+
+async def build_party(
+    places: PartyPlaces, namespace: str, settings: PartySettings
+) -> tuple[Starlette, Hub]:
+    """Build the application, and return its hub, too.
 
     Raises:
         ValueError: the URL, the namespace or a key can't be used.
@@ -73,8 +92,8 @@ async def build_party(places: PartyPlaces, namespace: str, settings: PartySettin
     authenticator = Authenticator.from_environment(os.environ)
     routes = RoomRoutes(hub, films, secret, authenticator, RateLimit(TICKETS_PER_SECOND, 1.0))
 
-    def allows(socket: WebSocket) -> bool:
-        return allows_origin(settings.origins, socket.headers)
+    def allows(websocket: WebSocket) -> bool:
+        return allows_origin(settings.origins, websocket.headers)
 
     sockets = RoomSocket(hub, Actions(hub, films), secret, settings.room_size, allows)
 
@@ -90,7 +109,7 @@ async def build_party(places: PartyPlaces, namespace: str, settings: PartySettin
             await client.aclose()
             await asyncio.to_thread(events.close)
 
-    return Starlette(routes=_list_routes(routes, sockets), lifespan=run_tasks)
+    return Starlette(routes=_list_routes(routes, sockets), lifespan=run_tasks), hub
 
 
 def _open_collector(address: str) -> EventClient | None:
@@ -129,7 +148,7 @@ def run_party(
 async def _serve(
     places: PartyPlaces, namespace: str, settings: PartySettings, host: str, port: int
 ) -> None:
-    app = await build_party(places, namespace, settings)
+    app, hub = await build_party(places, namespace, settings)
     config = uvicorn.Config(
         app,
         host=host,
@@ -137,8 +156,10 @@ async def _serve(
         access_log=False,
         log_level="warning",
         timeout_graceful_shutdown=GRACE_SECONDS,
-        ws="websockets-sansio",
+        ws=PartyWire,
+        # Frames are encoded once for all members; and a compressor takes 20 kB of each socket.
+        ws_per_message_deflate=False,
         # A frame that is somewhat too large still gets its own close code.
         ws_max_size=16 * MAX_FRAME_BYTES,
     )
-    await uvicorn.Server(config).serve()
+    await PartyServer(config, hub).serve()

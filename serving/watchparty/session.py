@@ -1,11 +1,9 @@
-"""One socket of one member: what waits to be sent, and how fast the member may speak."""
+"""One socket of one member: what the member is told, and how fast they may speak."""
 
-import asyncio
-import contextlib
-import json
 import secrets
 import time
 from collections import deque
+from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, Final
 
@@ -14,10 +12,9 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from dawnlist.serving.watchparty.room_facts import Member
 from dawnlist.serving.watchparty.watch_meter import WatchMeter
+from dawnlist.serving.watchparty.wire import encode_frame, find_wire
 
 MAX_FRAME_BYTES: Final = 4_096
-MAX_WAITING_MESSAGES: Final = 256
-"""Messages that wait for a member who reads slowly; beyond it the socket is closed."""
 MESSAGES_PER_SECOND: Final = 50
 CHAT_MESSAGES: Final = 5
 CHAT_SECONDS: Final = 5.0
@@ -63,6 +60,27 @@ class RateLimit:
         return True
 
 
+@dataclass(frozen=True, slots=True)
+class News:
+    """What all members of a room are told, encoded once."""
+
+    kind: str
+    seq: int
+    """The number of a state or of what was said; 0 for other kinds."""
+    frame: bytes
+
+    @classmethod
+    def encode(cls, message: dict[str, Any]) -> "News":
+        """Encode a message."""
+        kind = message["type"]
+        numbered = {}
+        if kind == "chat":
+            numbered = message["entry"]
+        elif kind == "state":
+            numbered = message["state"]
+        return cls(kind, numbered.get("seq", 0), encode_frame(orjson.dumps(message)))
+
+
 class Session:
     """A socket that has said hello."""
 
@@ -76,34 +94,49 @@ class Session:
         self.chat_limit = RateLimit(CHAT_MESSAGES, CHAT_SECONDS)
         self.said = 0
         """How many things the member has said."""
+        self.last_chat = 0
+        """The number of the last thing said that the member was told."""
         self._message_limit = RateLimit(MESSAGES_PER_SECOND, 1.0)
         self._socket = socket
-        self._waiting: asyncio.Queue[str | CloseCode] = asyncio.Queue(MAX_WAITING_MESSAGES)
+        self._wire = find_wire(socket)
+        self._early: list[News] | None = []
+        """News that came before the welcome; None once the member is welcome."""
 
     def send(self, message: dict[str, Any]) -> None:
-        """Queue a message for the member."""
-        self.send_text(json.dumps(message, ensure_ascii=False))
+        """Tell the member alone."""
+        self._send_frame(encode_frame(orjson.dumps(message)))
 
-    def send_text(self, text: str) -> None:
-        """Queue an encoded message; a member who reads too slowly loses the socket."""
-        try:
-            self._waiting.put_nowait(text)
-        except asyncio.QueueFull:
+    def welcome(self, message: dict[str, Any]) -> None:
+        """Tell the member what is there, and then the news that came meanwhile and is newer."""
+        if message["chat"]:
+            self.last_chat = message["chat"][-1]["seq"]
+        self.send(message)
+        early, self._early = self._early or [], None
+        for news in early:
+            if news.kind != "state" or news.seq > message["state"]["seq"]:
+                self.hear(news)
+
+    def hear(self, news: News) -> None:
+        """Tell the member news of the room; nothing that was said is told twice."""
+        if self._early is not None:
+            self._early.append(news)
+            return
+        if news.kind == "chat":
+            if news.seq <= self.last_chat:
+                return
+            self.last_chat = news.seq
+        self._send_frame(news.frame)
+
+    def _send_frame(self, frame: bytes) -> None:
+        """Send a frame; a member who reads too slowly loses the socket."""
+        if self._wire.is_slow:
             self.close(CloseCode.TOO_SLOW)
+            return
+        self._wire.send_frame(frame)
 
     def close(self, code: CloseCode) -> None:
-        """Close the socket before anything else is sent."""
-        while not self._waiting.empty():
-            self._waiting.get_nowait()
-        self._waiting.put_nowait(code)
-
-    async def write(self) -> None:
-        """Send what waits, until the socket is to be closed."""
-        while True:
-            item = await self._waiting.get()
-            if isinstance(item, CloseCode):
-                raise SocketClosedError(item)
-            await self._socket.send_text(item)
+        """Close the socket."""
+        self._wire.drop(code)
 
     async def read(self) -> dict[str, Any]:
         """Return the next message.
@@ -140,9 +173,3 @@ async def read_message(socket: WebSocket) -> dict[str, Any]:
     if not isinstance(message, dict) or not isinstance(message.get("type"), str):
         raise SocketClosedError(CloseCode.NOT_UNDERSTOOD)
     return message
-
-
-async def close_socket(socket: WebSocket, code: int) -> None:
-    """Close a socket, which may be closed already."""
-    with contextlib.suppress(RuntimeError, WebSocketDisconnect):
-        await socket.close(code)

@@ -19,7 +19,6 @@ from dawnlist.serving.watchparty.session import (
     CloseCode,
     Session,
     SocketClosedError,
-    close_socket,
     read_message,
 )
 from dawnlist.serving.watchparty.tickets import (
@@ -30,6 +29,7 @@ from dawnlist.serving.watchparty.tickets import (
     verify_ticket,
 )
 from dawnlist.serving.watchparty.watch_meter import WatchMeter
+from dawnlist.serving.watchparty.wire import find_wire
 
 party_log = logging.getLogger("dawnlist.party")
 
@@ -66,7 +66,7 @@ class RoomSocket:
             party_log.warning("a socket is closed: %s", error)
         except Exception:  # a fault of ours ends no other socket
             party_log.exception("a socket is closed")
-        await close_socket(socket, code)
+        find_wire(socket).drop(code)
 
     async def _serve(self, socket: WebSocket) -> int:
         if not self.allows_origin(socket):
@@ -105,7 +105,7 @@ class RoomSocket:
         last_id = None
         if isinstance(last_chat, str):
             last_id = last_chat
-        session.send(
+        session.welcome(
             {
                 "type": "welcome",
                 "member": session.member.id,
@@ -113,7 +113,7 @@ class RoomSocket:
                 "members": [member.to_message(facts.hosts) for member in members],
                 "state": state.to_message(),
                 "chat": await store.read_chat(session.room, last_id, SHOWN_CHAT),
-                "queue": await self.actions.read_queue(session.room),
+                "queue": await store.read_queue(session.room),
                 "votes": await self.actions.count_votes(session.room),
                 "resume": self._renew(ticket),
             }
@@ -125,21 +125,13 @@ class RoomSocket:
         return sign_ticket(replace(ticket, expires=time.time() + RESUME_SECONDS), self.secret)
 
     async def _talk(self, session: Session, ticket: Ticket) -> int:
-        """Let both sides talk until one of them ends it; return the code to close with."""
-        tasks = [
-            asyncio.create_task(session.write()),
-            asyncio.create_task(self._listen(session)),
-            asyncio.create_task(self._keep_renewing(session, ticket)),
-        ]
+        """Let the member talk until they leave; return the code to close with."""
+        renewal = asyncio.create_task(self._keep_renewing(session, ticket))
         try:
-            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                task.result()
+            await self._listen(session)
             return 1000
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            renewal.cancel()
 
     async def _listen(self, session: Session) -> None:
         while True:
@@ -163,7 +155,7 @@ class RoomSocket:
         """Take the member out, and send what they did to the collector."""
         await self.hub.exit(session)
         session.meter.count(time.time())
-        self.hub.events.record_watched(session, session.meter.film)
+        await self.hub.record_watched(session, session.meter.film)
         if session.said:
             self.hub.events.record(session, "chat", properties={"messages": session.said})
         with contextlib.suppress(redis.exceptions.RedisError, OSError, LookupError):
@@ -173,13 +165,20 @@ class RoomSocket:
 
     async def _choose_host(self, room: str) -> None:
         """Make the member who came first a host, if the last host has left."""
-        facts = await self.hub.store.read_facts(room)
-        members = await self.hub.store.read_members(room)
-        if not members or any(member.id in facts.hosts for member in members):
+        store = self.hub.store
+        members = await store.read_members(room)
+        if not members:
             return
-        facts.hosts.append(members[0].id)
-        await self.hub.store.write_facts(facts)
-        await self.hub.store.tell_members(facts)
+
+        def choose(facts: RoomFacts) -> None:
+            if not any(member.id in facts.hosts for member in members):
+                facts.hosts.append(members[0].id)
+
+        facts = await store.read_facts(room)
+        hosts = list(facts.hosts)
+        choose(facts)
+        if facts.hosts != hosts:
+            await store.tell_members(await store.change_facts(room, choose))
 
 
 async def _read_hello(socket: WebSocket) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Final
 
-from dawnlist.serving.watchparty.playback import PlaybackState
+from dawnlist.serving.watchparty.playback import PlaybackState, compute_position
 
 SEEN_SHARE: Final = 0.5
 """A film counts for a member who has watched this share of it."""
@@ -11,18 +11,24 @@ SEEN_SHARE: Final = 0.5
 
 @dataclass(slots=True)
 class WatchedFilm:
-    """How much of a film a member has watched."""
+    """How much of a film a member has watched by one socket."""
 
     item: str
     seconds: float = 0.0
     """Seconds during which it played."""
+    film_seconds: float = 0.0
+    """Seconds of the film that were played: twice as many at twice the rate."""
     duration: float = 0.0
     """Its length as the member's player says it; 0 while it is not known."""
 
-    @property
-    def is_seen(self) -> bool:
-        """Whether the film counts for the member."""
-        return self.duration > 0 and self.seconds >= SEEN_SHARE * self.duration
+    def becomes_seen(self, total: float) -> bool:
+        """Whether this part completes half of the film.
+
+        Args:
+            total: The seconds of the film that the member has watched by all their sockets.
+        """
+        half = SEEN_SHARE * self.duration
+        return self.duration > 0 and total - self.film_seconds < half <= total
 
 
 @dataclass(slots=True)
@@ -30,13 +36,13 @@ class WatchMeter:
     """Adds up what a member watches. Times are in seconds since 1970."""
 
     film: WatchedFilm = field(default_factory=lambda: WatchedFilm(""))
-    _is_playing: bool = False
+    _state: PlaybackState = field(default_factory=PlaybackState)
     _counted_until: float = 0.0
 
     def follow(self, state: PlaybackState, now: float) -> WatchedFilm | None:
         """Follow a new state; return the film before, if it is another one now."""
         self.count(now)
-        self._is_playing = not state.paused and not state.held
+        self._state = state
         if state.item == self.film.item:
             return None
         before = self.film
@@ -44,7 +50,12 @@ class WatchMeter:
         return before
 
     def count(self, now: float) -> None:
-        """Count what was watched up to now."""
-        if self._is_playing:
-            self.film.seconds += max(0.0, now - self._counted_until)
+        """Count what was watched up to now. A film that is at its end is watched no longer."""
+        begin = compute_position(self._state, self._counted_until)
+        end = compute_position(self._state, now)
         self._counted_until = now
+        if self.film.duration > 0:
+            end = min(end, self.film.duration)
+        if end > begin:
+            self.film.film_seconds += end - begin
+            self.film.seconds += (end - begin) / self._state.rate
